@@ -1,0 +1,436 @@
+"""The wire schema of the public API, shared by the gateway and the SDK."""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+
+from esrp.dialogue import Label, Slug, Turn
+
+Scope = Literal["runs:read", "runs:write", "ratings:write", "admin"]
+RunStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled", "budget_exhausted"]
+Phase = Literal["generating", "judging", "analysing"]
+DialogueState = Literal["waiting", "playing", "done", "failed", "cancelled"]
+RaterKind = Literal["judge", "human"]
+Choice = Literal["auto", "judge", "human"]
+
+Item = TypeVar("Item")
+
+OPEN: tuple[RunStatus, ...] = ("queued", "running", "cancelling")
+FINAL: tuple[RunStatus, ...] = ("succeeded", "failed", "cancelled", "budget_exhausted")
+
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+", max_length=2048)]
+
+
+class Body(BaseModel):
+    """What a client sends: an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Answer(BaseModel):
+    """What the service sends: clients must bear new fields."""
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+class Params(Body):
+    """Sampling parameters; the defaults are the paper's (5.1)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float | None = Field(0.7, ge=0, le=2)
+    top_p: float | None = Field(0.95, gt=0, le=1)
+    max_tokens: int | None = Field(256, ge=1, le=100_000)
+
+
+class EndpointCandidate(Body):
+    """A bot behind an OpenAI-compatible chat endpoint. ``api_key`` is write-only."""
+
+    kind: Literal["endpoint"] = "endpoint"
+    base_url: Url
+    model: str = Field(min_length=1, max_length=256)
+    api_key: SecretStr | None = None
+    params: Params = Params()
+    headers: dict[str, str] = {}
+    extra_body: dict[str, Any] = {}
+    prompt: str = Field("suite", max_length=20_000, description="`suite`, `none`, or a template with {name} {work} {profile}")
+    models: dict[Slug, str] = Field({}, description="another model id for a character")
+    max_concurrency: int = Field(64, ge=1, le=4096)
+
+    @field_validator("headers")
+    @classmethod
+    def _headers_fit_on_one_line(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if not name.isascii() or any(c in name + value for c in "\r\n\0") or not name.strip():
+                raise ValueError(f"header {name!r} is not a valid header")
+            if name.lower() in {"authorization", "host", "content-length", "transfer-encoding"}:
+                raise ValueError(f"header {name!r} is set by the service; use api_key for credentials")
+        return headers
+
+    @field_validator("extra_body")
+    @classmethod
+    def _extra_body_leaves_the_conversation_alone(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted({"messages", "model", "stream", "user", "n"} & set(extra)):
+            raise ValueError(f"{', '.join(taken)} cannot be set here")
+        return extra
+
+
+class TranscriptCandidate(Body):
+    """Recorded dialogues instead of an endpoint."""
+
+    kind: Literal["transcript"]
+    transcript: str
+
+
+Candidate = Annotated[EndpointCandidate | TranscriptCandidate, Field(discriminator="kind")]
+
+
+class Sample(Body):
+    """A balanced part of the suite: same seed, same part; a larger one contains the smaller."""
+
+    dialogues: int = Field(ge=1)
+    seed: int = Field(0, ge=0, lt=2**63)
+
+
+class RunRequest(Body):
+    """``POST /v1/runs``."""
+
+    suite: str = Field(min_length=1, max_length=200, description="name, or name@version")
+    candidate: Candidate
+    name: str | None = Field(None, max_length=200)
+    simulator: str = Field("default", max_length=64)
+    judges: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] = Field(["default"], max_length=16)
+    rounds: int = Field(2, ge=1, le=10)
+    replicates: int = Field(1, ge=1, le=20)
+    sample: Sample | None = None
+    labels: dict[Label, Annotated[str, StringConstraints(max_length=256)]] = Field({}, max_length=32)
+
+    @field_validator("judges")
+    @classmethod
+    def _judges_are_named_once(cls, judges: list[str]) -> list[str]:
+        if len(set(judges)) != len(judges):
+            raise ValueError("a judge is named twice")
+        return judges
+
+    @field_validator("candidate", mode="before")
+    @classmethod
+    def _an_endpoint_unless_said_otherwise(cls, candidate: Any) -> Any:
+        if isinstance(candidate, dict) and "kind" not in candidate:
+            return {"kind": "endpoint", **candidate}
+        return candidate
+
+
+class Plan(Answer):
+    """What a run will ask of the models, before anything is spent. All counts are exact."""
+
+    dialogues: int
+    candidate_calls: int
+    simulator_calls: int
+    judge_calls: int
+
+
+class Progress(Answer):
+    """Dialogues: planned, played to the end, scored by every judge that was asked, and failed."""
+
+    dialogues: int
+    generated: int = 0
+    judged: int = 0
+    failed: int = 0
+
+
+class Usage(Answer):
+    """Calls that an endpoint answered, and the tokens it counted."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class RunUsage(Answer):
+    candidate: Usage = Usage()
+    simulator: Usage = Usage()
+    judge: Usage = Usage()
+
+
+class RunError(Answer):
+    """Why a run failed, in words a person can act on."""
+
+    code: str
+    message: str
+
+
+class ManifestSummary(Answer):
+    """What makes two runs comparable, by hash (STATISTICS 3)."""
+
+    sha256: str
+    suite: str
+    judges: list[str]
+    simulator: str | None
+
+
+class Links(Answer):
+    self: str
+    events: str
+    cancel: str
+    report: str
+
+
+class Run(Answer):
+    """A run: what was asked and how far it is."""
+
+    id: str
+    name: str | None
+    status: RunStatus
+    phase: Phase | None
+    suite: str
+    candidate: dict[str, Any] = Field(description="as sent, without the API key")
+    rounds: int
+    replicates: int
+    labels: dict[str, str]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    plan: Plan
+    progress: Progress
+    usage: RunUsage
+    manifest: ManifestSummary
+    error: RunError | None
+    warnings: list[str]
+    links: Links
+
+
+class DryRun(Answer):
+    """``POST /v1/runs?dry_run=true``: nothing is stored and nobody is called."""
+
+    plan: Plan
+    manifest: ManifestSummary
+
+
+class RatingOut(Answer):
+    metric: str
+    rater: str
+    kind: RaterKind
+    score: int
+    explanation: str | None
+
+
+class VerdictOut(Answer):
+    """What a judge did with the dialogue; ``raw`` is its reply where scores are missing from it."""
+
+    judge: str
+    state: str
+    error: str | None
+    raw: str | None
+
+
+class DialogueOut(Answer):
+    id: str
+    run: str
+    character: str
+    scenario: str | None
+    replicate: int
+    state: DialogueState
+    turns: list[Turn]
+    ratings: list[RatingOut]
+    verdicts: list[VerdictOut]
+    error: RunError | None
+
+
+# --- suites, transcripts, keys, tenants, judges -----------------------------------------------------------------------
+
+
+class SuiteOut(Answer):
+    id: str
+    name: str
+    version: int
+    sha256: str
+    language: str
+    experimental: bool
+    counts: dict[str, int]
+    created_at: datetime
+
+
+class RecordedDialogue(Body):
+    character: Slug
+    scenario: Slug | None = None
+    turns: list[Turn] = Field(min_length=1, max_length=200)
+    replicate: int = Field(1, ge=1)
+
+
+class TranscriptRequest(Body):
+    """``POST /v1/transcripts``: recorded dialogues over a suite. A dialogue without a scenario is from own logs."""
+
+    name: str = Field(min_length=1, max_length=200)
+    suite: str = Field(min_length=1, max_length=200)
+    dialogues: list[RecordedDialogue] = Field(min_length=1)
+
+
+class TranscriptOut(Answer):
+    id: str
+    name: str
+    suite: str
+    dialogues: int
+    created_at: datetime
+
+
+class KeyRequest(Body):
+    name: str = Field("", max_length=200)
+    scopes: list[Scope] = Field(min_length=1)
+    tenant: str | None = Field(None, description="another tenant's id: for an admin of the first tenant")
+
+
+class KeyOut(Answer):
+    id: str
+    name: str
+    scopes: list[Scope]
+    prefix: str
+    created_at: datetime
+
+
+class NewKey(KeyOut):
+    """The only time that the key itself is shown."""
+
+    key: str
+
+
+class TenantRequest(Body):
+    name: str = Field(min_length=1, max_length=200)
+
+
+class TenantOut(Answer):
+    id: str
+    name: str
+    created_at: datetime
+
+
+class JudgeOut(Answer):
+    """A judge that can be asked for. ``validated`` is true only once its agreement with people was measured."""
+
+    id: str
+    name: str
+    kind: str
+    model: str
+    validated: bool
+
+
+class Imported(Answer):
+    """``POST /v1/ratings``: rows stored, rows with no score, rows that were there already, columns not read."""
+
+    stored: int
+    missing: int
+    duplicates: int
+    ignored_columns: list[str]
+
+
+class CheckRequest(Body):
+    """``POST /v1/check``: one dialogue, nothing stored. Character and scenario: the suite's first if not given."""
+
+    suite: str
+    candidate: EndpointCandidate
+    simulator: str = "default"
+    character: Slug | None = None
+    scenario: Slug | None = None
+    rounds: int = Field(2, ge=1, le=10)
+
+
+class Exchange(Answer):
+    """One call: to whom, what was sent, what came back or why nothing did."""
+
+    role: Literal["candidate", "simulator"]
+    request: dict[str, Any]
+    reply: str | None
+    finish_reason: str | None
+    error: RunError | None
+    seconds: float
+
+
+class Check(Answer):
+    ok: bool
+    character: str
+    scenario: str
+    turns: list[Turn]
+    exchanges: list[Exchange]
+    problems: list[str]
+
+
+# --- report -----------------------------------------------------------------------------------------------------------
+
+Bounds = tuple[float, float]
+
+
+class Intervals(Answer):
+    """Which question each answers: STATISTICS 2. ``None`` where there are too few units."""
+
+    suite: Bounds | None
+    dialogue: Bounds | None
+    population: Bounds | None
+
+
+class Estimate(Answer):
+    """A mean on the 1–5 scale; all ``None`` where nothing was scored. ``worst`` sets the missing to 1 and to 5."""
+
+    mean: float | None
+    n: int = Field(description="dialogues scored")
+    ratings: int
+    se: float | None
+    ci: Intervals
+    worst: Bounds | None
+
+
+class Coverage(Answer):
+    dialogues: int
+    scored: int
+    missing: dict[str, int]
+
+
+class ReportJudge(Answer):
+    id: str
+    validated: bool
+    card: str
+
+
+class Lengths(Answer):
+    """Of the candidate's replies: the share inside the suite's limit (zh 50–150 characters, en 50–150 words)."""
+
+    replies: int
+    inside: float | None
+    median: float | None
+
+
+class Report(Answer):
+    """The ESRP report (API: Report). The same ratings and manifest always give the same ``sha256``."""
+
+    run: str
+    suite: str
+    candidate: str
+    status: RunStatus
+    judges: list[ReportJudge]
+    coverage: Coverage
+    overall: Estimate
+    dimensions: dict[str, Estimate]
+    metrics: dict[str, Estimate]
+    raters: RaterKind | None
+    lengths: Lengths
+    method: dict[str, Any]
+    limits: list[str]
+    sha256: str
+
+
+class Page(Answer, Generic[Item]):
+    data: list[Item]
+    next_cursor: str | None
+
+
+class Problem(Answer):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str | None
+    retryable: bool
+    errors: list[dict[str, str]] = []

@@ -1,0 +1,123 @@
+"""Commands about data: suites, transcripts, ratings, judges."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from esrp.cli import text
+from esrp.cli.exits import UsageFault
+from esrp.cli.options import DEFAULT_URL, ApiKey, Url, connect
+from esrp.client import ApiError
+
+imports = typer.Typer(help="Load recorded dialogues and human ratings.", no_args_is_help=True, rich_markup_mode=None)
+suites = typer.Typer(help="Suites: characters and scenarios.", no_args_is_help=True, rich_markup_mode=None)
+
+File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
+
+
+@imports.command("chatanime")
+def import_chatanime(
+    paths: Annotated[list[Path], typer.Argument(exists=True, readable=True, help="Files, or folders of them.")],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Load published ChatAnime files, each as a transcript of the suite `chatanime`."""
+    files = _files(paths)
+    with connect(url, api_key) as client:
+        for file in files:
+            with _about(file):
+                made = client.import_published(file.stem, file)
+            typer.echo(f"{made.id}  {made.name}  {made.dialogues} dialogues on {made.suite}")
+
+
+@imports.command("transcript")
+def import_transcript(
+    file: File,
+    suite: Annotated[str, typer.Option(help="The suite whose characters speak: name, or name@version.")],
+    name: Annotated[str | None, typer.Option(help="What to call it; the file's name if not given.")] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Load own logs: JSONL, one dialogue {character, scenario?, turns: [{user, assistant}]} a line."""
+    with connect(url, api_key) as client, _about(file):
+        made = client.import_transcript(name or file.stem, suite, _text(file))
+    typer.echo(f"{made.id}  {made.name}  {made.dialogues} dialogues on {made.suite}")
+
+
+@imports.command("ratings")
+def import_ratings(
+    file: File,
+    replace: Annotated[bool, typer.Option("--replace", help="A score given before gives way to the new one.")] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Load human ratings: CSV or JSONL with run, character, scenario, metric, rater, score."""
+    with connect(url, api_key) as client, _about(file):
+        result = client.import_ratings(file, replace=replace)
+    typer.echo(f"{result.stored} stored, {result.missing} without a score, {result.duplicates} there already")
+    if result.ignored_columns:
+        typer.echo(f"columns not read: {', '.join(result.ignored_columns)}", err=True)
+
+
+@suites.command("push")
+def push_suite(file: File, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Upload a suite in YAML or JSON; a new content is a new version."""
+    with connect(url, api_key) as client, _about(file):
+        made = client.upload_suite(_text(file))
+    counts = ", ".join(f"{count} {what}" for what, count in made.counts.items())
+    typer.echo(f"{made.name}@{made.version}  {counts}  sha256 {made.sha256}")
+
+
+@suites.command("list")
+def list_suites(url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """List suites."""
+    with connect(url, api_key) as client:
+        found = list(client.suites())
+    header = ("suite", "language", "characters", "scenarios", "sha256")
+    rows = [
+        (
+            f"{suite.name}@{suite.version}{' (experimental)' if suite.experimental else ''}",
+            suite.language,
+            str(suite.counts.get("characters", "")),
+            str(suite.counts.get("scenarios", "")),
+            suite.sha256[:12],
+        )
+        for suite in found
+    ]
+    typer.echo(text.table(header, rows))
+
+
+def judges(url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """List the judges that can be asked for."""
+    with connect(url, api_key) as client:
+        found = client.judges()
+    rows = [(judge.name, judge.kind, judge.model, "yes" if judge.validated else "no") for judge in found]
+    typer.echo(text.table(("judge", "kind", "model", "validated"), rows))
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    """The files, and those of the folders by name."""
+    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    if not files:
+        raise UsageFault(f"There is no .json file in {', '.join(map(str, paths))}.")
+    return files
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageFault(f"{file} is not UTF-8 (byte {error.start}).") from error
+
+
+@contextmanager
+def _about(file: Path) -> Iterator[None]:
+    """Name the file in what the server says against it."""
+    try:
+        yield
+    except ApiError as error:
+        error.detail = f"{file}: {error.detail}"
+        raise

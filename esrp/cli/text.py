@@ -1,0 +1,107 @@
+"""Answers as plain text: one thing a line, metrics by their ids, the same on a terminal and in a log."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from esrp.api import Check, Coverage, Estimate, Intervals, Plan, Report, Run
+from esrp.cli.progress import tokens
+from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+
+INTERVALS = ("suite", "dialogue", "population")
+NONE = "–"
+
+
+def report(document: Report) -> str:
+    """The report: overall, dimensions and metrics with their intervals, then what it rests on."""
+    name = _interval_name(document.overall.ci)
+    confidence = document.method.get("confidence", 0.95)
+    lines = [
+        f"{document.candidate} on {document.suite}",
+        f"{document.run}, {document.status}; {_coverage(document.coverage)}; {_raters(document)}",
+        "",
+        f"{'':<22}{'mean':>6}  {f'{confidence:.0%} interval ({name})':<26}{'dialogues':>9}",
+        _estimate("overall", document.overall, name),
+    ]
+    for dimension in DIMENSIONS:
+        if dimension in document.dimensions:
+            lines.append(_estimate(dimension, document.dimensions[dimension], name))
+        lines += [_estimate(id, document.metrics[id], name) for id in metrics_of(dimension) if id in document.metrics]
+    lines += [_estimate(id, document.metrics[id], name) for id in document.metrics if id not in METRIC_IDS]
+    lines += ["", f"replies inside the suite's length: {_share(document.lengths.inside)}"]
+    lines += [f"limit: {limit}" for limit in document.limits]
+    return "\n".join([*lines, f"sha256 {document.sha256}"])
+
+
+def run(document: Run) -> str:
+    """A run in a few lines."""
+    progress = document.progress
+    lines = [
+        f"{document.id} {document.status}" + (f" ({document.phase})" if document.phase else ""),
+        f"suite {document.manifest.suite}, judges {', '.join(document.manifest.judges) or 'none'}",
+        plan(document.plan),
+        f"{progress.generated} played, {progress.judged} judged, {progress.failed} failed, {tokens(document):,} tokens",
+    ]
+    lines += [f"error: {document.error.message}"] if document.error else []
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in document.warnings)])
+
+
+def plan(document: Plan) -> str:
+    """What a run asks of the models."""
+    return (
+        f"{document.dialogues} dialogues: {document.candidate_calls} calls of the candidate, "
+        f"{document.simulator_calls} of the simulator, {document.judge_calls} of the judges"
+    )
+
+
+def check(document: Check) -> str:
+    """The dialogue that was tried, and what is wrong with it."""
+    lines = [f"{document.character} in {document.scenario}: {'ok' if document.ok else 'not ok'}"]
+    for turn in document.turns:
+        lines += [f"  user: {turn.user}", f"  {document.character}: {turn.assistant}"]
+    for exchange in document.exchanges:
+        outcome = exchange.error.message if exchange.error else f"finish_reason {exchange.finish_reason}"
+        lines.append(f"  {exchange.role}: {exchange.seconds:.2f} s, {outcome}")
+    return "\n".join([*lines, *(f"problem: {problem}" for problem in document.problems)])
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns as wide as they need be; wide characters count as two."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(_padded, line, widths)).rstrip() for line in lines)
+
+
+def _estimate(id: str, estimate: Estimate, name: str) -> str:
+    bounds = getattr(estimate.ci, name)
+    interval = f"[{bounds[0]:.2f}, {bounds[1]:.2f}]" if bounds else NONE
+    mean = NONE if estimate.mean is None else f"{estimate.mean:.2f}"
+    indent = "    " if id in METRIC_IDS else "  " if id in DIMENSIONS else ""
+    return f"{indent + id:<22}  {mean:>4}  {interval:<26}{estimate.n:>9}"
+
+
+def _interval_name(ci: Intervals) -> str:
+    return next((name for name in INTERVALS if getattr(ci, name)), "dialogue")
+
+
+def _coverage(coverage: Coverage) -> str:
+    missing = ", ".join(f"{count} {reason}" for reason, count in coverage.missing.items() if count)
+    return f"{coverage.scored} of {coverage.dialogues} dialogues scored" + (f" ({missing})" if missing else "")
+
+
+def _raters(document: Report) -> str:
+    if document.raters == "human":
+        return "rated by people"
+    names = [judge.id + ("" if judge.validated else " (not validated)") for judge in document.judges]
+    return f"judged by {', '.join(names)}" if names else "no judges"
+
+
+def _share(inside: float | None) -> str:
+    return NONE if inside is None else f"{inside:.0%}"
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))

@@ -1,0 +1,253 @@
+"""The client that waits."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+import httpx2
+
+from esrp.api import (
+    Check,
+    CheckRequest,
+    DialogueOut,
+    DialogueState,
+    DryRun,
+    Imported,
+    JudgeOut,
+    KeyOut,
+    KeyRequest,
+    NewKey,
+    RecordedDialogue,
+    Report,
+    Run,
+    RunRequest,
+    RunStatus,
+    SuiteOut,
+    TenantOut,
+    TranscriptOut,
+)
+from esrp.client import calls, flows
+from esrp.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Connection, opened, reply
+from esrp.client.flows import Done, Effect, Emit, Event, Flow, Hear, Listen, Lost, Outcome, Send, Sleep, Stream
+
+T = TypeVar("T")
+
+
+class Client:
+    """The API from Python. ``ApiError`` is the service's no, ``ConnectionFailed`` no answer at all.
+
+    Reads, and writes that carry an idempotency key, are sent again after 429 and 503.
+    """
+
+    def __init__(
+        self, url: str = DEFAULT_URL, api_key: str | None = None, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._connection = Connection.to(url, api_key)
+        self._http = httpx2.Client(**self._connection.options())
+        self._sleep = sleep
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def create_run(self, run: RunRequest | Mapping[str, Any], idempotency_key: str | None = None) -> Run:
+        """Start a run."""
+        return self._ask(calls.create_run(run, idempotency_key))
+
+    def dry_run(self, run: RunRequest | Mapping[str, Any]) -> DryRun:
+        """What a run would ask of the models; nothing is stored."""
+        return self._ask(calls.dry_run(run))
+
+    def run(self, id: str) -> Run:
+        """A run as it is now."""
+        return self._ask(calls.run(id))
+
+    def runs(
+        self, *, status: RunStatus | None = None, suite: str | None = None, candidate: str | None = None
+    ) -> Iterator[Run]:
+        """All runs, the pages fetched as they are needed."""
+        return self._each(flows.each(calls.runs(status, suite, candidate)))
+
+    def cancel(self, run: str) -> Run:
+        """Stop a run."""
+        return self._ask(calls.cancel(run))
+
+    def resume(self, run: str) -> Run:
+        """Go on with a run that was stopped."""
+        return self._ask(calls.resume(run))
+
+    def events(self, run: str, last_event_id: str | None = None) -> Iterator[Event]:
+        """A run's events to its end, over lost connections; those after ``last_event_id`` if it is given."""
+        return self._each(flows.events(run, last_event_id))
+
+    def wait(
+        self,
+        run: str,
+        on_progress: Callable[[Run], None] | None = None,
+        on_lost: Callable[[Lost], None] | None = None,
+    ) -> Run:
+        """The run once it has ended; ``on_progress`` is told of it about once a second."""
+        return self._run(flows.wait(run, on_progress, on_lost))
+
+    @overload
+    def report(self, run: str, format: Literal["json"] = "json") -> Report: ...
+    @overload
+    def report(self, run: str, format: Literal["md", "html"]) -> str: ...
+    def report(self, run: str, format: calls.ReportFormat = "json") -> Report | str:
+        """A run's report."""
+        return self._ask(calls.report(run)) if format == "json" else self._ask(calls.report_text(run, format))
+
+    def dialogues(
+        self,
+        run: str,
+        *,
+        character: str | None = None,
+        scenario: str | None = None,
+        state: DialogueState | None = None,
+    ) -> Iterator[DialogueOut]:
+        """A run's dialogues with their ratings."""
+        return self._each(flows.each(calls.dialogues(run, character, scenario, state)))
+
+    def dialogue(self, id: str) -> DialogueOut:
+        """One dialogue with its ratings."""
+        return self._ask(calls.dialogue(id))
+
+    def check(self, request: CheckRequest | Mapping[str, Any]) -> Check:
+        """Play one dialogue against a candidate; nothing is stored."""
+        return self._ask(calls.check(request))
+
+    def suites(self) -> Iterator[SuiteOut]:
+        """All suites."""
+        return self._each(flows.each(calls.suites()))
+
+    def suite(self, name: str) -> SuiteOut:
+        """A suite by ``name`` or ``name@version``."""
+        return self._ask(calls.suite(name))
+
+    def upload_suite(self, document: str | Mapping[str, Any], idempotency_key: str | None = None) -> SuiteOut:
+        """Store a suite: YAML or JSON text, or the parsed document."""
+        return self._ask(calls.upload_suite(document, idempotency_key))
+
+    def import_transcript(
+        self,
+        name: str,
+        suite: str,
+        dialogues: str | Iterable[RecordedDialogue | Mapping[str, Any]],
+        idempotency_key: str | None = None,
+    ) -> TranscriptOut:
+        """Store recorded dialogues over a suite: JSONL text, or the dialogues."""
+        return self._ask(calls.import_transcript(name, suite, dialogues, idempotency_key))
+
+    def import_published(self, name: str, source: Path | bytes, idempotency_key: str | None = None) -> TranscriptOut:
+        """Store a published ChatAnime file as a transcript over the suite ``chatanime``."""
+        return self._ask(calls.import_published(name, source, idempotency_key))
+
+    def import_ratings(
+        self,
+        source: Path | bytes,
+        content_type: str | None = None,
+        replace: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Imported:
+        """Store human ratings: CSV (``text/csv``) or JSONL (``application/x-ndjson``)."""
+        return self._ask(calls.import_ratings(source, content_type, replace, idempotency_key))
+
+    def judges(self) -> list[JudgeOut]:
+        """The judges that can be asked for."""
+        return list(self._each(flows.each(calls.judges())))
+
+    def keys(self) -> Iterator[KeyOut]:
+        """All API keys of the tenant, without the keys themselves."""
+        return self._each(flows.each(calls.keys()))
+
+    def create_key(self, key: KeyRequest | Mapping[str, Any]) -> NewKey:
+        """Make an API key; this is the only time that it is shown."""
+        return self._ask(calls.create_key(key))
+
+    def delete_key(self, id: str) -> None:
+        """Take an API key away."""
+        return self._ask(calls.delete_key(id))
+
+    def tenants(self) -> Iterator[TenantOut]:
+        """All tenants."""
+        return self._each(flows.each(calls.tenants()))
+
+    def create_tenant(self, name: str, idempotency_key: str | None = None) -> TenantOut:
+        """Make a tenant."""
+        return self._ask(calls.create_tenant(name, idempotency_key))
+
+    def _ask(self, call: calls.Call[T]) -> T:
+        return self._run(flows.ask(call))
+
+    def _run(self, flow: Flow[T]) -> T:
+        with closing(_Line(self._http, self._connection, self._sleep)) as line:
+            step = flows.advance(flow)
+            while not isinstance(step, Done):
+                step = flows.advance(flow, line.carry_out(step))
+            return step.value
+
+    def _each(self, flow: Stream[T, None]) -> Iterator[T]:
+        with closing(_Line(self._http, self._connection, self._sleep)) as line:
+            step = flows.advance(flow)
+            while not isinstance(step, Done):
+                if isinstance(step, Emit):
+                    yield step.item
+                    step = flows.advance(flow)
+                else:
+                    step = flows.advance(flow, line.carry_out(step))
+
+
+class _Line:
+    """Carries effects out, and holds the one stream that a flow may have open."""
+
+    def __init__(self, http: httpx2.Client, connection: Connection, sleep: Callable[[float], None]) -> None:
+        self._http = http
+        self._connection = connection
+        self._sleep = sleep
+        self._open = ExitStack()
+        self._heard: Iterator[httpx2.ServerSentEvent] = iter(())
+
+    def carry_out(self, effect: Effect) -> Outcome:
+        """Do it; a failed connection is an outcome like any other."""
+        try:
+            return self._do(effect)
+        except httpx2.RequestError as error:
+            return self._connection.failed(error)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._open.close()
+
+    def _do(self, effect: Effect) -> Outcome:
+        match effect:
+            case Send(request):
+                arguments = self._connection.arguments(request)
+                return reply(self._http.request(request.method, self._connection.at(request), **arguments))
+            case Listen(request):
+                return self._listen(request)
+            case Hear():
+                return next(self._heard, None)
+            case Sleep(seconds):
+                self._sleep(seconds)
+                return None
+
+    def _listen(self, request: calls.Request) -> Outcome:
+        self.close()
+        at, headers = self._connection.at(request), dict(request.headers)
+        source = self._open.enter_context(self._http.sse(at, headers=headers, timeout=STREAM_TIMEOUT))
+        if source.response.status_code != 200:
+            source.response.read()
+            return reply(source.response)
+        self._heard = iter(source)
+        return opened(source.response)

@@ -1,0 +1,265 @@
+"""The client for asyncio: the same methods as the one that waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+import httpx2
+
+from esrp.api import (
+    Check,
+    CheckRequest,
+    DialogueOut,
+    DialogueState,
+    DryRun,
+    Imported,
+    JudgeOut,
+    KeyOut,
+    KeyRequest,
+    NewKey,
+    RecordedDialogue,
+    Report,
+    Run,
+    RunRequest,
+    RunStatus,
+    SuiteOut,
+    TenantOut,
+    TranscriptOut,
+)
+from esrp.client import calls, flows
+from esrp.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Connection, opened, reply
+from esrp.client.flows import Done, Effect, Emit, Event, Flow, Hear, Listen, Lost, Outcome, Send, Sleep, Stream
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """The API from asyncio. ``ApiError`` is the service's no, ``ConnectionFailed`` no answer at all.
+
+    Reads, and writes that carry an idempotency key, are sent again after 429 and 503.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        api_key: str | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._connection = Connection.to(url, api_key)
+        self._http = httpx2.AsyncClient(**self._connection.options())
+        self._sleep = sleep
+
+    async def __aenter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def create_run(self, run: RunRequest | Mapping[str, Any], idempotency_key: str | None = None) -> Run:
+        """Start a run."""
+        return await self._ask(calls.create_run(run, idempotency_key))
+
+    async def dry_run(self, run: RunRequest | Mapping[str, Any]) -> DryRun:
+        """What a run would ask of the models; nothing is stored."""
+        return await self._ask(calls.dry_run(run))
+
+    async def run(self, id: str) -> Run:
+        """A run as it is now."""
+        return await self._ask(calls.run(id))
+
+    def runs(
+        self, *, status: RunStatus | None = None, suite: str | None = None, candidate: str | None = None
+    ) -> AsyncIterator[Run]:
+        """All runs, the pages fetched as they are needed."""
+        return self._each(flows.each(calls.runs(status, suite, candidate)))
+
+    async def cancel(self, run: str) -> Run:
+        """Stop a run."""
+        return await self._ask(calls.cancel(run))
+
+    async def resume(self, run: str) -> Run:
+        """Go on with a run that was stopped."""
+        return await self._ask(calls.resume(run))
+
+    def events(self, run: str, last_event_id: str | None = None) -> AsyncIterator[Event]:
+        """A run's events to its end, over lost connections; those after ``last_event_id`` if it is given."""
+        return self._each(flows.events(run, last_event_id))
+
+    async def wait(
+        self,
+        run: str,
+        on_progress: Callable[[Run], None] | None = None,
+        on_lost: Callable[[Lost], None] | None = None,
+    ) -> Run:
+        """The run once it has ended; ``on_progress`` is told of it about once a second."""
+        return await self._run(flows.wait(run, on_progress, on_lost))
+
+    @overload
+    async def report(self, run: str, format: Literal["json"] = "json") -> Report: ...
+    @overload
+    async def report(self, run: str, format: Literal["md", "html"]) -> str: ...
+    async def report(self, run: str, format: calls.ReportFormat = "json") -> Report | str:
+        """A run's report."""
+        return (
+            await self._ask(calls.report(run)) if format == "json" else await self._ask(calls.report_text(run, format))
+        )
+
+    def dialogues(
+        self,
+        run: str,
+        *,
+        character: str | None = None,
+        scenario: str | None = None,
+        state: DialogueState | None = None,
+    ) -> AsyncIterator[DialogueOut]:
+        """A run's dialogues with their ratings."""
+        return self._each(flows.each(calls.dialogues(run, character, scenario, state)))
+
+    async def dialogue(self, id: str) -> DialogueOut:
+        """One dialogue with its ratings."""
+        return await self._ask(calls.dialogue(id))
+
+    async def check(self, request: CheckRequest | Mapping[str, Any]) -> Check:
+        """Play one dialogue against a candidate; nothing is stored."""
+        return await self._ask(calls.check(request))
+
+    def suites(self) -> AsyncIterator[SuiteOut]:
+        """All suites."""
+        return self._each(flows.each(calls.suites()))
+
+    async def suite(self, name: str) -> SuiteOut:
+        """A suite by ``name`` or ``name@version``."""
+        return await self._ask(calls.suite(name))
+
+    async def upload_suite(self, document: str | Mapping[str, Any], idempotency_key: str | None = None) -> SuiteOut:
+        """Store a suite: YAML or JSON text, or the parsed document."""
+        return await self._ask(calls.upload_suite(document, idempotency_key))
+
+    async def import_transcript(
+        self,
+        name: str,
+        suite: str,
+        dialogues: str | Iterable[RecordedDialogue | Mapping[str, Any]],
+        idempotency_key: str | None = None,
+    ) -> TranscriptOut:
+        """Store recorded dialogues over a suite: JSONL text, or the dialogues."""
+        return await self._ask(calls.import_transcript(name, suite, dialogues, idempotency_key))
+
+    async def import_published(
+        self, name: str, source: Path | bytes, idempotency_key: str | None = None
+    ) -> TranscriptOut:
+        """Store a published ChatAnime file as a transcript over the suite ``chatanime``."""
+        return await self._ask(calls.import_published(name, source, idempotency_key))
+
+    async def import_ratings(
+        self,
+        source: Path | bytes,
+        content_type: str | None = None,
+        replace: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Imported:
+        """Store human ratings: CSV (``text/csv``) or JSONL (``application/x-ndjson``)."""
+        return await self._ask(calls.import_ratings(source, content_type, replace, idempotency_key))
+
+    async def judges(self) -> list[JudgeOut]:
+        """The judges that can be asked for."""
+        return [judge async for judge in self._each(flows.each(calls.judges()))]
+
+    def keys(self) -> AsyncIterator[KeyOut]:
+        """All API keys of the tenant, without the keys themselves."""
+        return self._each(flows.each(calls.keys()))
+
+    async def create_key(self, key: KeyRequest | Mapping[str, Any]) -> NewKey:
+        """Make an API key; this is the only time that it is shown."""
+        return await self._ask(calls.create_key(key))
+
+    async def delete_key(self, id: str) -> None:
+        """Take an API key away."""
+        return await self._ask(calls.delete_key(id))
+
+    def tenants(self) -> AsyncIterator[TenantOut]:
+        """All tenants."""
+        return self._each(flows.each(calls.tenants()))
+
+    async def create_tenant(self, name: str, idempotency_key: str | None = None) -> TenantOut:
+        """Make a tenant."""
+        return await self._ask(calls.create_tenant(name, idempotency_key))
+
+    async def _ask(self, call: calls.Call[T]) -> T:
+        return await self._run(flows.ask(call))
+
+    async def _run(self, flow: Flow[T]) -> T:
+        async with aclosing(_Line(self._http, self._connection, self._sleep)) as line:
+            step = flows.advance(flow)
+            while not isinstance(step, Done):
+                step = flows.advance(flow, await line.carry_out(step))
+            return step.value
+
+    async def _each(self, flow: Stream[T, None]) -> AsyncIterator[T]:
+        async with aclosing(_Line(self._http, self._connection, self._sleep)) as line:
+            step = flows.advance(flow)
+            while not isinstance(step, Done):
+                if isinstance(step, Emit):
+                    yield step.item
+                    step = flows.advance(flow)
+                else:
+                    step = flows.advance(flow, await line.carry_out(step))
+
+
+class _Line:
+    """Carries effects out, and holds the one stream that a flow may have open."""
+
+    def __init__(
+        self, http: httpx2.AsyncClient, connection: Connection, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self._http = http
+        self._connection = connection
+        self._sleep = sleep
+        self._open = AsyncExitStack()
+        self._heard: AsyncIterator[httpx2.ServerSentEvent] | None = None
+
+    async def carry_out(self, effect: Effect) -> Outcome:
+        """Do it; a failed connection is an outcome like any other."""
+        try:
+            return await self._do(effect)
+        except httpx2.RequestError as error:
+            return self._connection.failed(error)
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._open.aclose()
+
+    async def _do(self, effect: Effect) -> Outcome:
+        match effect:
+            case Send(request):
+                arguments = self._connection.arguments(request)
+                return reply(await self._http.request(request.method, self._connection.at(request), **arguments))
+            case Listen(request):
+                return await self._listen(request)
+            case Hear():
+                return await anext(self._heard, None) if self._heard else None
+            case Sleep(seconds):
+                await self._sleep(seconds)
+                return None
+
+    async def _listen(self, request: calls.Request) -> Outcome:
+        await self.aclose()
+        at, headers = self._connection.at(request), dict(request.headers)
+        source = await self._open.enter_async_context(self._http.sse(at, headers=headers, timeout=STREAM_TIMEOUT))
+        if source.response.status_code != 200:
+            await source.response.aread()
+            return reply(source.response)
+        self._heard = aiter(source)
+        return opened(source.response)

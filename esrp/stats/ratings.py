@@ -1,0 +1,152 @@
+"""Ratings as arrays, their hash, and the units that intervals resample or cluster."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrp.metrics import METRIC_IDS
+
+Integers: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+
+OWN_LOG = ""  # stands for "no scenario"; no scenario's id is empty
+
+
+class Rating(NamedTuple):
+    """One score: a dialogue × metric × rater (STATISTICS 1).
+
+    ``dialogue`` is any identity of the dialogue; it tells dialogues apart and enters no hash. ``scenario`` is ``None``
+    for own logs. There is no rating without a score: missing is missing.
+    """
+
+    dialogue: str
+    character: str
+    scenario: str | None
+    metric: str
+    rater: str
+    kind: str
+    score: int
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """Ratings in columns: ``levels[name]`` sorted, ``codes[name]`` an index into them a rating; ``score`` 1 to 5."""
+
+    levels: dict[str, tuple[str, ...]]
+    codes: dict[str, Integers]
+    score: Integers
+
+    @classmethod
+    def of(cls, ratings: Iterable[Rating]) -> "Ratings":
+        """The ratings in columns, in any order; raises ``ValueError`` for a metric that is not one of the nine."""
+        rows = list(ratings)
+        columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(Rating._fields)
+        named = dict(zip(Rating._fields, columns, strict=True))
+        named["scenario"] = [scenario or OWN_LOG for scenario in named["scenario"]]
+        levels = {name: tuple(sorted(set(column))) for name, column in named.items() if name != "score"}
+        if unknown := set(levels["metric"]) - set(METRIC_IDS):
+            raise ValueError(f"not a metric: {', '.join(sorted(unknown))}")
+        levels["metric"] = METRIC_IDS
+        codes = {name: _codes(column, levels[name]) for name, column in named.items() if name != "score"}
+        return cls(levels, codes, np.array(named["score"], dtype=np.int64))
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the canonically sorted (character, scenario, metric, rater, kind, score) (STATISTICS 3).
+
+        The sorted rows are written as their sorted names and, for each row, the indices into them.
+        """
+        columns = ("character", "scenario", "metric", "rater", "kind")
+        rows = np.column_stack([*(self.codes[name] for name in columns), self.score])
+        ordered = rows[np.lexsort(rows.T[::-1])]
+        names = json.dumps([self.levels[name] for name in columns], ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(names.encode() + b"\n" + ordered.astype("<i4").tobytes()).hexdigest()
+
+    @cached_property
+    def dialogues(self) -> Integers:
+        """How many ratings each dialogue (row, in the order of ``levels["dialogue"]``) has for each metric."""
+        shape = len(self.levels["dialogue"]), len(METRIC_IDS)
+        return _table(self.codes["dialogue"], self.codes["metric"], shape, np.ones_like(self.score))
+
+    @cached_property
+    def units(self) -> "Units":
+        """The ratings' sums and counts by (character, scenario) pair; a dialogue from own logs is a unit by itself.
+
+        Replicates belong to their pair (STATISTICS 2). The order of the units depends on nothing but the ratings: own
+        logs, which have no name that two runs share, are ordered by their counts and sums, and where those are equal
+        the order changes nothing.
+        """
+        character, scenario = self.codes["character"], self.codes["scenario"]
+        own = self._is_own_log
+        pair = character * len(self.levels["scenario"]) + scenario
+        alone = len(self.levels["character"]) * len(self.levels["scenario"]) + self.codes["dialogue"]
+        _, first, unit = np.unique(np.where(own, alone, pair), return_index=True, return_inverse=True)
+        shape = len(first), len(METRIC_IDS)
+        sums = _table(unit, self.codes["metric"], shape, self.score)
+        counts = _table(unit, self.codes["metric"], shape, np.ones_like(self.score))
+        keys = np.column_stack([character[first], scenario[first], counts, sums])
+        order = np.lexsort(keys.T[::-1])
+        return Units(
+            sums=sums[order],
+            counts=counts[order],
+            character=character[first][order],
+            scenario=_scenarios(scenario[first][order], own[first][order]),
+            pairs=tuple(self._pair(row) for row in first[order]),
+        )
+
+    @property
+    def _is_own_log(self) -> NDArray[np.bool_]:
+        names = np.array([name == OWN_LOG for name in self.levels["scenario"]], dtype=bool)
+        return names[self.codes["scenario"]]
+
+    def _pair(self, row: int) -> tuple[str, str | None]:
+        character = self.levels["character"][self.codes["character"][row]]
+        return character, self.levels["scenario"][self.codes["scenario"][row]] or None
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What is resampled or clustered: for each unit (row) and metric (column) a sum and a count, both integers.
+
+    ``character`` and ``scenario`` number the clusters that a unit is in; ``pairs`` names them. A sum in the scale of
+    the ratings is ``sums / scale``.
+    """
+
+    sums: Integers
+    counts: Integers
+    character: Integers
+    scenario: Integers
+    pairs: tuple[tuple[str, str | None], ...]
+    scale: float = 1.0
+
+    def __len__(self) -> int:
+        """How many units."""
+        return len(self.pairs)
+
+    @property
+    def itself(self) -> Integers:
+        """Every unit its own cluster."""
+        return np.arange(len(self), dtype=np.int64)
+
+
+def _codes(column: Sequence[str], levels: tuple[str, ...]) -> Integers:
+    number: Callable[[str], int] = {name: code for code, name in enumerate(levels)}.__getitem__
+    return np.fromiter(map(number, column), dtype=np.int64, count=len(column))
+
+
+def _table(rows: Integers, columns: Integers, shape: tuple[int, int], values: Integers) -> Integers:
+    """``values`` summed by row and column. bincount adds in float64, exact for integers below 2⁵³."""
+    flat = np.bincount(rows * shape[1] + columns, weights=values, minlength=shape[0] * shape[1])
+    return flat.reshape(shape).astype(np.int64)
+
+
+def _scenarios(scenario: Integers, own: NDArray[np.bool_]) -> Integers:
+    """The scenario clusters: each conversation from own logs is its own."""
+    beyond = int(scenario.max(initial=0)) + 1
+    return np.where(own, beyond + np.arange(len(scenario)), scenario)

@@ -1,0 +1,1 @@
+"""The bundled suites, as YAML."""

@@ -1,0 +1,1 @@
+"""The services: each does one thing, and none imports another."""

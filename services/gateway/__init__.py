@@ -1,0 +1,1 @@
+"""Who may ask, what was asked, how far it is."""

@@ -1,0 +1,56 @@
+"""The gateway's web half: the public API, on top of what every service has."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from esrp import __version__
+from esrp.api import Problem
+from services.gateway.api import router
+from services.gateway.resources import Resources
+from services.gateway.seed import seed
+from services.kit.db import answers
+from services.kit.web import create_app as create_web_app
+
+UPLOADS = ("/v1/suites", "/v1/transcripts", "/v1/ratings")
+PROBLEMS = {
+    status: {"model": Problem, "content": {"application/problem+json": {}}}
+    for status in (401, 403, 404, 409, 413, 422, 429)
+}
+
+
+def create_app(resources: Resources) -> FastAPI:
+    """The app. Its first tenant and bundled suites are put into the database in the background."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        seeding = asyncio.create_task(seed(resources))
+        yield
+        seeding.cancel()
+        with suppress(asyncio.CancelledError):
+            await seeding
+
+    async def ready() -> dict[str, bool]:
+        return {
+            "postgres": await answers(resources.engine),
+            "redis": await resources.queue.ping(),
+            "seeded": resources.seeded.done,
+            **await resources.peers.ready(),
+        }
+
+    app = create_web_app(
+        "ESRP",
+        ready=ready,
+        body_limit=resources.settings.body_limit,
+        upload_limit=resources.settings.upload_limit,
+        uploads=UPLOADS,
+        lifespan=lifespan,
+        version=__version__,
+        description="Emotionally Supportive Role-Playing: POST a bot's endpoint, get a report with intervals.",
+        responses=PROBLEMS,
+    )
+    app.state.resources = resources
+    app.include_router(router)
+    return app

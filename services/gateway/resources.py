@@ -1,0 +1,56 @@
+"""The gateway's composition root: what it works with, chosen in one place."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway.peers import Peers
+from services.gateway.rates import RateLimit
+from services.kit.db import open_engine
+from services.kit.queue import ArqQueue, Queue
+from services.kit.secrets import KeyFile
+from services.kit.settings import Settings
+
+
+@dataclass
+class Seeded:
+    """Whether the first tenant and the bundled suites are in the database yet."""
+
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class Resources:
+    """All that the gateway needs from outside."""
+
+    settings: Settings
+    engine: AsyncEngine
+    queue: Queue
+    keys: KeyFile
+    peers: Peers
+    rates: RateLimit
+    seeded: Seeded = field(default_factory=Seeded)
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Open them, and close them in the end."""
+    engine = open_engine(settings.database_url, "esrp_gateway", pool_size=16)
+    queue = ArqQueue(settings.redis_url)
+    keys = KeyFile(settings.secret_key_file)
+    peers = Peers(settings.services, keys.internal_token)
+    try:
+        yield Resources(
+            settings=settings,
+            engine=engine,
+            queue=queue,
+            keys=keys,
+            peers=peers,
+            rates=RateLimit(settings.rate_limit_per_minute),
+        )
+    finally:
+        await peers.close()
+        await queue.close()
+        await engine.dispose()

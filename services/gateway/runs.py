@@ -1,0 +1,182 @@
+"""The heart: what a run will do, before it is accepted, and how it moves on from there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from esrp.api import (
+    EndpointCandidate,
+    ManifestSummary,
+    Phase,
+    Plan,
+    RunError,
+    RunRequest,
+    RunStatus,
+    TranscriptCandidate,
+)
+from esrp.canonical import digest
+from esrp.errors import InvalidInput, NotConfigured
+from esrp.metrics import METRICS
+from esrp.prompts import prompt_hashes
+from esrp.suite import Suite
+from services.kit.settings import JudgeSettings, ModelSettings, Settings
+
+JUDGE_SEES = ("character", "profile", "dialogue")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A run that can be carried out: what will be asked, and the manifest that makes it comparable."""
+
+    plan: Plan
+    manifest: dict[str, Any]
+    sha256: str
+    simulator: str | None
+    warnings: list[str]
+
+    def summary(self, suite_label: str, suite_sha256: str, judges: Sequence[str]) -> ManifestSummary:
+        """The manifest as clients see it."""
+        return ManifestSummary(
+            sha256=self.sha256,
+            suite=f"{suite_label}#{suite_sha256[:12]}",
+            judges=list(judges),
+            simulator=self.simulator,
+        )
+
+
+def order(request: RunRequest, suite: Suite, settings: Settings, recorded: int | None) -> Order:
+    """What the request comes to. ``recorded`` is how many dialogues of a transcript it takes, ``None`` for an endpoint.
+
+    ``InvalidInput`` names what is not there: a judge, a simulator, more dialogues than the suite has.
+    """
+    judges = [_judge(settings, place, name) for place, name in enumerate(request.judges)]
+    if request.sample and request.sample.dialogues > (most := suite.counts["dialogues"]):
+        raise InvalidInput.at("/sample/dialogues", f"the suite has {most} dialogues")
+    simulator = _simulator(settings, request)
+    plan = _plan(request, suite, recorded)
+    manifest = _manifest(request, suite, simulator, judges)
+    warnings = [f"The suite {suite.name} is experimental."] if suite.experimental else []
+    return Order(
+        plan=plan,
+        manifest=manifest,
+        sha256=digest(manifest),
+        simulator=request.simulator if simulator else None,
+        warnings=warnings,
+    )
+
+
+def _judge(settings: Settings, place: int, name: str) -> JudgeSettings:
+    if found := settings.judge(name):
+        return found
+    lines = f'judges:\n  - {{name: {name}, kind: chat, base_url: "https://…/v1", model: "…", api_key_env: "…"}}'
+    raise NotConfigured(f"/judges/{place}", "judge", name, lines)
+
+
+def _simulator(settings: Settings, request: RunRequest) -> ModelSettings | None:
+    if isinstance(request.candidate, TranscriptCandidate) or request.rounds == 1:
+        return None
+    if request.simulator != "default" or settings.simulator is None:
+        lines = 'simulator: {base_url: "https://…/v1", model: "…", api_key_env: "…"}'
+        raise NotConfigured("/simulator", "simulator", request.simulator, lines)
+    return settings.simulator
+
+
+def _plan(request: RunRequest, suite: Suite, recorded: int | None) -> Plan:
+    pairs = request.sample.dialogues if request.sample else suite.counts["dialogues"]
+    dialogues = pairs * request.replicates if recorded is None else recorded
+    played = dialogues if recorded is None else 0
+    return Plan(
+        dialogues=dialogues,
+        candidate_calls=played * request.rounds,
+        simulator_calls=played * (request.rounds - 1),
+        judge_calls=dialogues * len(request.judges),
+    )
+
+
+def _manifest(
+    request: RunRequest, suite: Suite, simulator: ModelSettings | None, judges: Sequence[JudgeSettings]
+) -> dict[str, Any]:
+    """Everything that decides what is measured; not who is measured, nor addresses, keys, names or ports."""
+    hashes = prompt_hashes(suite.language)
+    candidate = request.candidate
+    if isinstance(candidate, EndpointCandidate):
+        prompt = hashes["role"] if candidate.prompt == "suite" else digest(candidate.prompt)
+        asked: dict[str, Any] = {"prompt": prompt, "params": candidate.params.model_dump(), "sees": ["profile", "user"]}
+    else:
+        asked = {"prompt": "imported"}
+    return {
+        "version": 1,
+        "suite": suite.sha256,
+        "candidate": asked,
+        "simulator": "imported"
+        if isinstance(candidate, TranscriptCandidate)
+        else simulator and {"model": simulator.model, "params": simulator.params, "prompt": hashes["simulator"]},
+        "judges": [
+            {
+                "kind": judge.kind,
+                "model": judge.model,
+                "params": judge.params,
+                "prompts": [hashes["judge"], hashes["judge_material"], digest([asdict(metric) for metric in METRICS])],
+                "sees": list(JUDGE_SEES),
+            }
+            for judge in sorted(judges, key=lambda judge: judge.name)
+        ],
+        "rounds": request.rounds,
+        "replicates": request.replicates,
+        "sample": request.sample and request.sample.model_dump(),
+    }
+
+
+# --- how it moves on --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How far a run is, counted from what the other services publish."""
+
+    written: int = 0  # dialogues written down
+    done: int = 0
+    failed: int = 0
+    busy: int = 0  # being played or rated now
+    verdicts: int = 0  # that ended, with scores or without
+    judged: int = 0  # dialogues whose every judge has ended
+    rated: bool = False  # at least one rating is stored
+    summarised: bool = False  # the report of this revision is there
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run stands."""
+
+    status: RunStatus
+    phase: Phase | None
+    error: RunError | None = None
+
+
+def advanced(run: RowMapping | Mapping[str, Any], counts: Counts, reasons: Sequence[str]) -> Place:
+    """Where the run stands now that its parts are as counted. ``reasons`` are the commonest errors' messages."""
+    status, phase = run["status"], run["phase"]
+    if status == "cancelling":
+        return Place("cancelled", None) if counts.busy == 0 else Place(status, phase)
+    if status not in ("queued", "running") or counts.written == 0 < run["plan"]["dialogues"]:
+        return Place(status, phase)
+    if counts.done + counts.failed < run["plan"]["dialogues"]:
+        return Place("running", "generating")
+    if counts.verdicts < counts.done * len(run["judges"]):
+        return Place("running", "judging")
+    if not counts.summarised:
+        return Place("running", "analysing")
+    if (run["judges"] and not counts.rated) or counts.done == 0:
+        return Place("failed", None, _failure(run, counts, reasons))
+    return Place("succeeded", None)
+
+
+def _failure(run: RowMapping | Mapping[str, Any], counts: Counts, reasons: Sequence[str]) -> RunError:
+    total = run["plan"]["dialogues"]
+    if counts.done == 0:
+        code, what = "nothing_generated", f"None of the {total} dialogues could be played."
+    else:
+        code, what = "nothing_scored", f"None of the {counts.done} dialogues that were played got a score."
+    return RunError(code=code, message=" ".join((what, *reasons)))

@@ -1,0 +1,37 @@
+"""What is there from the start: the first tenant, the operator's key, and the bundled suites."""
+
+import asyncio
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from services.gateway import suites
+from services.gateway.auth import FIRST_TENANT, ensure_key
+from services.gateway.resources import Resources
+from services.kit.db import count
+
+log = structlog.get_logger()
+
+
+async def seed(resources: Resources) -> None:
+    """Put it there as soon as the database is migrated; safe to do from several replicas, and again."""
+    while True:
+        try:
+            await _seed(resources)
+            resources.seeded.done = True
+            return
+        except (DBAPIError, OSError) as error:
+            log.info("seed.waiting", error=repr(error)[:120])
+            await asyncio.sleep(0.1)
+
+
+async def _seed(resources: Resources) -> None:
+    async with resources.engine.begin() as tx:
+        await count(
+            tx,
+            "INSERT INTO gateway.tenants (id, tenant_id, name) VALUES (:id, :id, 'first') ON CONFLICT DO NOTHING",
+            id=FIRST_TENANT,
+        )
+        if key := resources.settings.bootstrap_key:
+            await ensure_key(tx, key.get_secret_value())
+        await suites.add_bundled(tx)

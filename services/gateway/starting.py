@@ -1,0 +1,157 @@
+"""From a request to a run that is stored, with the candidate's secrets sealed."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.api import CheckRequest, DryRun, EndpointCandidate, RunRequest, TranscriptCandidate
+from esrp.errors import InvalidInput, NotFound
+from esrp.sampling import sampled
+from esrp.suite import Suite
+from services.gateway import store, suites, transcripts
+from services.gateway.resources import Resources
+from services.gateway.runs import Order, Place, order
+from services.kit.db import json, rows
+from services.kit.ids import decode, uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A request that can be carried out."""
+
+    request: RunRequest
+    suite: RowMapping
+    transcript: RowMapping | None
+    order: Order
+
+    @property
+    def dry_run(self) -> DryRun:
+        """What the client is told before anything is spent."""
+        summary = self.order.summary(suites.label(self.suite), self.suite["sha256"], self.request.judges)
+        return DryRun(plan=self.order.plan, manifest=summary)
+
+
+async def check(tx: AsyncConnection, resources: Resources, tenant_id: UUID, request: RunRequest) -> Checked:
+    """Find everything that the request names; ``InvalidInput`` says what is not there."""
+    suite = await named(suites.find(tx, tenant_id, request.suite), "/suite")
+    document = Suite.model_validate(suite["document"])
+    transcript, recorded = None, None
+    if isinstance(request.candidate, TranscriptCandidate):
+        transcript = await _transcript(tx, tenant_id, request.candidate, suite)
+        recorded = await _recorded(tx, transcript, request, document)
+    return Checked(request, suite, transcript, order(request, document, resources.settings, recorded))
+
+
+async def store_run(tx: AsyncConnection, resources: Resources, tenant_id: UUID, checked: Checked) -> RowMapping:
+    """Keep the run. What is secret of the candidate goes to its own table, encrypted."""
+    request, candidate = checked.request, checked.request.candidate
+    return await store.add_run(
+        tx,
+        id=uuid7(),
+        tenant_id=tenant_id,
+        name=request.name,
+        suite_id=checked.suite["id"],
+        suite_label=suites.label(checked.suite),
+        candidate=json(_public(request)),
+        candidate_name=candidate.model if isinstance(candidate, EndpointCandidate) else _name(checked),
+        secret_id=await _sealed(tx, resources, tenant_id, request),
+        transcript_id=checked.transcript["id"] if checked.transcript else None,
+        simulator=checked.order.simulator,
+        judges=request.judges,
+        rounds=request.rounds,
+        replicates=request.replicates,
+        sample=json(request.sample.model_dump() if request.sample else None),
+        labels=json(request.labels),
+        plan=json(checked.order.plan.model_dump()),
+        manifest=json(checked.order.manifest),
+        manifest_sha256=checked.order.sha256,
+        warnings=json(checked.order.warnings),
+    )
+
+
+def cancelling(run: RowMapping) -> Place:
+    """Where a run stands once it was told to stop."""
+    return Place("cancelling", run["phase"])
+
+
+def check_job(body: CheckRequest, suite: Suite) -> dict[str, Any]:
+    """What the generator is asked to try; ``InvalidInput`` if the suite has no such character or scenario."""
+    try:
+        character = suite.character(body.character) if body.character else suite.characters[0]
+    except KeyError as error:
+        raise InvalidInput.at("/character", f"{suite.name} has no character {body.character!r}") from error
+    try:
+        scenario = suite.scenario(body.scenario) if body.scenario else suite.scenarios[0]
+    except KeyError as error:
+        raise InvalidInput.at("/scenario", f"{suite.name} has no scenario {body.scenario!r}") from error
+    key = body.candidate.api_key
+    return {
+        "candidate": {**body.candidate.model_dump(mode="json"), "api_key": key and key.get_secret_value()},
+        "character": character.model_dump(mode="json"),
+        "scenario": scenario.model_dump(mode="json"),
+        "language": suite.language,
+        "rounds": body.rounds,
+    }
+
+
+async def _transcript(
+    tx: AsyncConnection, tenant_id: UUID, candidate: TranscriptCandidate, suite: RowMapping
+) -> RowMapping:
+    pointer = "/candidate/transcript"
+    found = await named(_find_transcript(tx, tenant_id, candidate.transcript), pointer)
+    if found["suite_id"] != suite["id"]:
+        raise InvalidInput.at(pointer, f"this transcript was recorded over another suite than {suites.label(suite)}")
+    return found
+
+
+async def _find_transcript(tx: AsyncConnection, tenant_id: UUID, text: str) -> RowMapping:
+    return await transcripts.find(tx, tenant_id, decode("trn", text))
+
+
+async def _recorded(tx: AsyncConnection, transcript: RowMapping, request: RunRequest, suite: Suite) -> int:
+    if request.sample is None:
+        return int(transcript["dialogues"])
+    pairs = set(sampled(suite, request.sample))
+    found = await rows(
+        tx,
+        "SELECT character, scenario FROM gateway.transcript_dialogues WHERE transcript_id = :id",
+        id=transcript["id"],
+    )
+    return sum((dialogue["character"], dialogue["scenario"]) in pairs for dialogue in found)
+
+
+async def _sealed(tx: AsyncConnection, resources: Resources, tenant_id: UUID, request: RunRequest) -> UUID | None:
+    candidate = request.candidate
+    if isinstance(candidate, TranscriptCandidate) or not (candidate.api_key or candidate.headers):
+        return None
+    key = candidate.api_key.get_secret_value() if candidate.api_key else None
+    secret = orjson.dumps({"api_key": key, "headers": candidate.headers}).decode()
+    id = uuid7()
+    await store.add_secret(tx, id, tenant_id, resources.keys.seal(secret))
+    return id
+
+
+def _public(request: RunRequest) -> dict[str, Any]:
+    """The candidate without its key. Headers are often credentials too: their names stay, their values do not."""
+    shown = request.candidate.model_dump(mode="json", exclude={"api_key"})
+    if "headers" in shown:
+        shown["headers"] = dict.fromkeys(shown["headers"], "***")
+    return shown
+
+
+def _name(checked: Checked) -> str:
+    assert checked.transcript is not None
+    return str(checked.transcript["name"])
+
+
+async def named(finding: Awaitable[RowMapping], pointer: str) -> RowMapping:
+    """What a body names and is not there is wrong input (422), not a missing page (404)."""
+    try:
+        return await finding
+    except NotFound as error:
+        raise InvalidInput.at(pointer, error.detail) from error

@@ -1,0 +1,105 @@
+"""Suites: immutable documents, a tenant's own and the bundled ones; a new content is a new version."""
+
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.api import SuiteOut
+from esrp.errors import InvalidInput, NotFound
+from esrp.suite import BUNDLED, Suite, bundled
+from services.kit.db import json, row, rows
+from services.kit.ids import encode, uuid7
+
+EVERYONE = UUID(int=0)  # the owner of what ships with the package
+
+
+async def find(tx: AsyncConnection, tenant_id: UUID, name: str) -> RowMapping:
+    """The suite ``name`` or ``name@version``; the newest version if none is said. ``NotFound`` if there is none."""
+    plain, _, version = name.partition("@")
+    found = await row(
+        tx,
+        f"SELECT {_COLUMNS}, document FROM gateway.suites"
+        " WHERE tenant_id = ANY(CAST(:tenants AS uuid[])) AND name = :name"
+        " AND (CAST(:version AS text) = '' OR version::text = :version) ORDER BY version DESC LIMIT 1",
+        tenants=[tenant_id, EVERYONE],
+        name=plain,
+        version=version,
+    )
+    if found is None:
+        raise NotFound("suite", name)
+    return found
+
+
+async def add(tx: AsyncConnection, tenant_id: UUID, suite: Suite) -> RowMapping:
+    """Keep the suite; the same content under the same name is the version that is there."""
+    if tenant_id != EVERYONE and suite.name in BUNDLED:
+        raise InvalidInput.at("/name", f"{suite.name!r} is the name of a bundled suite; take another.")
+    await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"suite:{tenant_id}:{suite.name}")
+    found = await row(
+        tx,
+        f"SELECT {_COLUMNS} FROM gateway.suites WHERE tenant_id = :tenant AND name = :name AND sha256 = :sha256",
+        tenant=tenant_id,
+        name=suite.name,
+        sha256=suite.sha256,
+    )
+    if found is not None:
+        return found
+    added = await row(
+        tx,
+        "INSERT INTO gateway.suites (id, tenant_id, name, version, sha256, language, document)"
+        " VALUES (:id, :tenant, :name, 1 + (SELECT coalesce(max(version), 0) FROM gateway.suites"
+        " WHERE tenant_id = :tenant AND name = :name), :sha256, :language, CAST(:document AS jsonb))"
+        f" RETURNING {_COLUMNS}",
+        id=uuid7(),
+        tenant=tenant_id,
+        name=suite.name,
+        sha256=suite.sha256,
+        language=suite.language,
+        document=json(suite.model_dump(mode="json")),
+    )
+    assert added is not None
+    return added
+
+
+async def add_bundled(tx: AsyncConnection) -> None:
+    """The suites that ship with the package, as they are in this version of it."""
+    for name in BUNDLED:
+        await add(tx, EVERYONE, bundled(name))
+
+
+async def visible(tx: AsyncConnection, tenant_id: UUID) -> list[SuiteOut]:
+    """Every version of every suite that the tenant can use, by age."""
+    found = await rows(
+        tx,
+        f"SELECT {_COLUMNS} FROM gateway.suites WHERE tenant_id = ANY(CAST(:tenants AS uuid[])) ORDER BY created_at, id",
+        tenants=[tenant_id, EVERYONE],
+    )
+    return [suite_out(suite) for suite in found]
+
+
+def label(suite: RowMapping) -> str:
+    """``esrp-zh@1``."""
+    return f"{suite['name']}@{suite['version']}"
+
+
+def suite_out(suite: RowMapping) -> SuiteOut:
+    """As clients see it."""
+    counts = {"characters": suite["characters"], "scenarios": suite["scenarios"]}
+    return SuiteOut(
+        id=encode("ste", suite["id"]),
+        name=suite["name"],
+        version=suite["version"],
+        sha256=suite["sha256"],
+        language=suite["language"],
+        experimental=suite["experimental"],
+        counts={**counts, "dialogues": counts["characters"] * counts["scenarios"]},
+        created_at=suite["created_at"],
+    )
+
+
+_COLUMNS = (
+    "id, tenant_id, name, version, sha256, language, created_at, (document ->> 'experimental')::boolean AS experimental,"
+    " jsonb_array_length(document -> 'characters') AS characters,"
+    " jsonb_array_length(document -> 'scenarios') AS scenarios"
+)

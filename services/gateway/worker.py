@@ -1,0 +1,64 @@
+"""What moves a run: only the gateway does, from what the other services publish."""
+
+from collections.abc import Mapping
+from functools import partial
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+
+from services.gateway import store
+from services.gateway.resources import Resources
+from services.gateway.runs import Place, advanced
+from services.jobs import AdvanceRun, Job, JudgeSlice, PlanRun, SummariseRun
+from services.kit.worker import Handler, Timer
+
+log = structlog.get_logger()
+
+RUNS = Counter("esrp_gateway_runs_total", "Runs that became final", ["status"])
+
+
+def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
+    """What is done for each message."""
+    return {AdvanceRun: partial(advance_run, resources)}
+
+
+def timers(resources: Resources) -> Mapping[Timer, float]:
+    """What is looked for without a message, and how often in seconds."""
+    return {partial(look_around, resources): 5.0}
+
+
+async def look_around(resources: Resources) -> None:
+    """Move every run that is not final."""
+    async with resources.engine.begin() as tx:
+        runs = await store.open_runs(tx)
+    for run_id in runs:
+        await advance_run(resources, run_id)
+
+
+async def advance_run(resources: Resources, run_id: UUID) -> None:
+    """Look how far the run is, put it where it stands now, and ring who is next."""
+    async with resources.engine.begin() as tx:
+        run = await store.lock_open_run(tx, run_id)
+        if run is None:
+            return
+        counts = (await store.counts(tx, [run_id]))[run_id]
+        await store.add_dialogue_events(tx, run)
+        await store.warn_of_failures(tx, run)
+        place = advanced(run, counts, await store.reasons(tx, run_id) if counts.summarised else [])
+        if place != Place(run["status"], run["phase"]):
+            await store.move(tx, run, place)
+            log.info("run.moved", run_id=str(run_id), status=place.status, phase=place.phase)
+            if place.status not in ("queued", "running", "cancelling"):
+                RUNS.labels(place.status).inc()
+    await resources.queue.ring(*_next(run_id, place))
+
+
+def _next(run_id: UUID, place: Place) -> list[Job]:
+    if place.status == "queued":
+        return [PlanRun(run_id)]
+    if place.phase == "judging":
+        return [JudgeSlice(run_id)]
+    if place.phase == "analysing" or place.status == "cancelled":
+        return [SummariseRun(run_id)]
+    return []

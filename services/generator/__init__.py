@@ -1,0 +1,1 @@
+"""Two-round dialogues between a simulated user and the candidate."""

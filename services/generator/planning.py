@@ -1,0 +1,39 @@
+"""Which dialogues a run consists of, in the order of play."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+
+from esrp.api import Sample
+from esrp.sampling import sampled
+from esrp.suite import Suite
+from services.generator.store import Planned
+from services.kit.ids import dialogue_id
+
+
+def planned(run: RowMapping) -> list[Planned]:
+    """Every pair of the sample, replicate after replicate; every beginning of it is balanced."""
+    pairs = _pairs(run)
+    return [
+        _dialogue(run["id"], round_ * len(pairs) + place, character, scenario, round_ + 1)
+        for round_ in range(run["replicates"])
+        for place, (character, scenario) in enumerate(pairs)
+    ]
+
+
+def planned_from(run: RowMapping, recorded: Sequence[RowMapping]) -> tuple[list[Planned], list[int]]:
+    """The dialogues of a transcript that are in the sample, and their positions there."""
+    wanted = set(_pairs(run)) if run["sample"] else None
+    kept = [r for r in recorded if wanted is None or (r["character"], r["scenario"]) in wanted]
+    dialogues = [_dialogue(run["id"], r["position"], r["character"], r["scenario"], r["replicate"]) for r in kept]
+    return dialogues, [r["position"] for r in kept]
+
+
+def _pairs(run: RowMapping) -> list[tuple[str, str]]:
+    sample = run["sample"] and Sample.model_validate(run["sample"])
+    return sampled(Suite.model_validate(run["suite"]), sample)
+
+
+def _dialogue(run: UUID, position: int, character: str, scenario: str | None, replicate: int) -> Planned:
+    return Planned(dialogue_id(run, character, scenario, replicate, position), position, character, scenario, replicate)

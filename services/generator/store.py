@@ -1,0 +1,230 @@
+"""The generator's queries: dialogues, written down once, claimed under a lease, saved turn by turn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.generator.roleplay import OpenTurn, Role
+from services.kit.chat import Usage
+from services.kit.db import count, json, row, rows
+
+
+NOTHING = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A dialogue to be played: its id and its place in the order of play."""
+
+    id: UUID
+    position: int
+    character: str
+    scenario: str | None
+    replicate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A dialogue that is ours until the lease ends, with the turns that it has."""
+
+    id: UUID
+    character: str
+    scenario: str
+    replicate: int
+    turns: tuple[OpenTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """What to write of a dialogue: an answer more, its end, or both. ``turns`` ``None`` leaves them as they are."""
+
+    id: UUID
+    slice_id: UUID
+    state: str
+    turns: tuple[OpenTurn, ...] | None = None
+    role: Role | None = None
+    usage: Usage = NOTHING
+    error: dict[str, str] | None = None
+
+
+async def run(tx: AsyncConnection, run_id: UUID) -> RowMapping | None:
+    """The run as the gateway publishes it, with its suite's document."""
+    return await row(
+        tx,
+        "SELECT r.*, s.document AS suite FROM gateway.runs_v1 r JOIN gateway.suites_v1 s ON s.id = r.suite_id"
+        " WHERE r.id = :run",
+        run=run_id,
+    )
+
+
+async def sealed_key(tx: AsyncConnection, secret_id: UUID) -> bytes | None:
+    """The candidate's encrypted key."""
+    found = await row(tx, "SELECT sealed FROM gateway.secrets_v1 WHERE id = :id", id=secret_id)
+    return found["sealed"] if found else None
+
+
+async def add_dialogues(tx: AsyncConnection, run: RowMapping, planned: Sequence[Planned]) -> int:
+    """Write down what waits to be played; what is there already stays. Returns how many are new."""
+    return await count(
+        tx,
+        "INSERT INTO generator.dialogues (id, tenant_id, run_id, position, character, scenario, replicate, state)"
+        " SELECT x.id, :tenant, :run, x.position, x.character, x.scenario, x.replicate, 'waiting'"
+        f" FROM {_PLANNED} ON CONFLICT (id) DO NOTHING",
+        **_columns(run, planned),
+    )
+
+
+async def add_recorded(tx: AsyncConnection, run: RowMapping, planned: Sequence[Planned], at: Sequence[int]) -> int:
+    """Take over a transcript's dialogues, played already; ``at`` are their positions in the transcript."""
+    return await count(
+        tx,
+        "INSERT INTO generator.dialogues"
+        " (id, tenant_id, run_id, position, character, scenario, replicate, state, turns, finished_at)"
+        " SELECT x.id, :tenant, :run, x.position, x.character, x.scenario, x.replicate, 'done', t.turns, now()"
+        f" FROM {_PLANNED} JOIN unnest(CAST(:at AS integer[])) WITH ORDINALITY AS a(position, n) ON a.n = x.n"
+        " JOIN gateway.transcript_dialogues_v1 t ON t.transcript_id = :transcript AND t.position = a.position"
+        " ON CONFLICT (id) DO NOTHING",
+        at=list(at),
+        transcript=run["transcript_id"],
+        **_columns(run, planned),
+    )
+
+
+async def recorded(tx: AsyncConnection, transcript_id: UUID) -> list[RowMapping]:
+    """What a transcript holds, without the turns."""
+    return await rows(
+        tx,
+        "SELECT position, character, scenario, replicate FROM gateway.transcript_dialogues_v1"
+        " WHERE transcript_id = :transcript ORDER BY position",
+        transcript=transcript_id,
+    )
+
+
+async def claim(tx: AsyncConnection, run: RowMapping, slice_id: UUID, wanted: int) -> list[Claimed]:
+    """Lease up to ``wanted`` dialogues, so that no more are in flight to the candidate's endpoint than it allows.
+
+    In flight are the leased rows, over all runs and workers of the tenant; they are counted under a lock, so that two
+    workers cannot both take the last place.
+    """
+    base_url = run["candidate"]["base_url"]
+    await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"play:{run['tenant_id']}:{base_url}")
+    claimed = await rows(
+        tx,
+        """
+        WITH busy AS (
+            SELECT count(*) AS n FROM generator.dialogues d
+            JOIN generator.slices l ON l.id = d.slice_id AND l.expires_at > now()
+            JOIN gateway.runs_v1 r ON r.id = d.run_id
+            WHERE d.state = 'playing' AND r.tenant_id = :tenant AND r.candidate ->> 'base_url' = :base_url
+        ), free AS (
+            SELECT d.id FROM generator.dialogues d
+            WHERE d.run_id = :run AND (d.state = 'waiting' OR d.state = 'playing' AND NOT EXISTS (
+                SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now()))
+            ORDER BY d.position
+            LIMIT greatest(0, least(:wanted, :cap - (SELECT n FROM busy)))
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE generator.dialogues d SET state = 'playing', slice_id = :slice FROM free WHERE d.id = free.id
+        RETURNING d.id, d.character, d.scenario, d.replicate, d.turns
+        """,
+        tenant=run["tenant_id"],
+        base_url=base_url,
+        run=run["id"],
+        wanted=wanted,
+        cap=run["candidate"]["max_concurrency"],
+        slice=slice_id,
+    )
+    return [
+        Claimed(r["id"], r["character"], r["scenario"], r["replicate"], tuple(OpenTurn(**t) for t in r["turns"]))
+        for r in claimed
+    ]
+
+
+async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
+    """Write all of them in one statement, each fenced by its lease; says of each whether it was still ours.
+
+    Two saves of one dialogue never meet in a batch: the next call waits for the save of the last.
+    """
+    written = await rows(
+        tx,
+        """
+        UPDATE generator.dialogues d SET
+            state = x.state,
+            turns = coalesce(CAST(x.turns AS jsonb), d.turns),
+            error = CAST(x.error AS jsonb),
+            slice_id = CASE WHEN x.state = 'playing' THEN d.slice_id END,
+            finished_at = CASE WHEN x.state IN ('done', 'failed') THEN now() END,
+            candidate_calls = d.candidate_calls + x.calls * (x.role = 'candidate')::int,
+            candidate_prompt_tokens = d.candidate_prompt_tokens + x.prompt_tokens * (x.role = 'candidate')::int,
+            candidate_completion_tokens =
+                d.candidate_completion_tokens + x.completion_tokens * (x.role = 'candidate')::int,
+            simulator_calls = d.simulator_calls + x.calls * (x.role = 'simulator')::int,
+            simulator_prompt_tokens = d.simulator_prompt_tokens + x.prompt_tokens * (x.role = 'simulator')::int,
+            simulator_completion_tokens =
+                d.simulator_completion_tokens + x.completion_tokens * (x.role = 'simulator')::int
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:slices AS uuid[]), CAST(:states AS text[]), CAST(:turns AS text[]),
+            CAST(:roles AS text[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS integer[]),
+            CAST(:completion_tokens AS integer[]), CAST(:errors AS text[]))
+            AS x(id, slice_id, state, turns, role, calls, prompt_tokens, completion_tokens, error)
+        WHERE d.id = x.id AND d.slice_id = x.slice_id AND d.state = 'playing'
+        RETURNING d.id
+        """,
+        ids=[s.id for s in saves],
+        slices=[s.slice_id for s in saves],
+        states=[s.state for s in saves],
+        turns=[None if s.turns is None else json([_turn(turn) for turn in s.turns]) for s in saves],
+        roles=[s.role or "" for s in saves],
+        calls=[s.usage.calls for s in saves],
+        prompt_tokens=[s.usage.prompt_tokens for s in saves],
+        completion_tokens=[s.usage.completion_tokens for s in saves],
+        errors=[None if s.error is None else json(s.error) for s in saves],
+    )
+    ours = {r["id"] for r in written}
+    return [s.id in ours for s in saves]
+
+
+async def open_runs(tx: AsyncConnection) -> list[RowMapping]:
+    """Runs that want something of us: not written down yet (``planned`` false), or with dialogues to be played."""
+    return await rows(
+        tx,
+        """
+        SELECT r.id, r.status, (r.plan ->> 'dialogues')::int <= n.all AS planned, n.free
+        FROM gateway.runs_v1 r CROSS JOIN LATERAL (
+            SELECT count(*) AS all, count(*) FILTER (WHERE d.state = 'waiting' OR d.state = 'playing' AND NOT EXISTS (
+                SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now())) AS free
+            FROM generator.dialogues d WHERE d.run_id = r.id) n
+        WHERE r.status IN ('queued', 'running')
+        """,
+    )
+
+
+async def forget_dead_slices(tx: AsyncConnection) -> None:
+    """Leases whose holders died."""
+    await count(tx, "DELETE FROM generator.slices WHERE expires_at < now() - interval '1 minute'")
+
+
+_PLANNED = (
+    "unnest(CAST(:ids AS uuid[]), CAST(:positions AS integer[]), CAST(:characters AS text[]),"
+    " CAST(:scenarios AS text[]), CAST(:replicates AS integer[]))"
+    " WITH ORDINALITY AS x(id, position, character, scenario, replicate, n)"
+)
+
+
+def _columns(run: RowMapping, planned: Sequence[Planned]) -> dict[str, Any]:
+    return {
+        "tenant": run["tenant_id"],
+        "run": run["id"],
+        "ids": [p.id for p in planned],
+        "positions": [p.position for p in planned],
+        "characters": [p.character for p in planned],
+        "scenarios": [p.scenario for p in planned],
+        "replicates": [p.replicate for p in planned],
+    }
+
+
+def _turn(turn: OpenTurn) -> dict[str, str | None]:
+    return {"user": turn.user, "assistant": turn.assistant}

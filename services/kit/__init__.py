@@ -1,0 +1,1 @@
+"""How any server runs; knows no metric."""

@@ -1,0 +1,72 @@
+"""One Postgres, a schema and a role each."""
+
+import asyncio
+from typing import Any
+
+import orjson
+from sqlalchemy import MetaData, RowMapping
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql import text
+
+from migrations import HEAD
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def schema(name: str) -> MetaData:
+    """The tables of one service, in its own schema and with names that migrations can rely on."""
+    return MetaData(schema=name, naming_convention=NAMES)
+
+
+def open_engine(url: str, role: str, *, pool_size: int = 8) -> AsyncEngine:
+    """An engine that works with the rights of ``role`` only.
+
+    The role is a start-up parameter, so that one URL of an owner serves all services, and a superuser's URL does not
+    bypass the grants. A dead connection is noticed before use (``pool_pre_ping``): Postgres may have been restarted.
+    """
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"server_settings": {"role": role, "application_name": role}, "timeout": 10},
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+    )
+
+
+async def rows(tx: AsyncConnection, sql: str, **values: Any) -> list[RowMapping]:
+    """All rows of a statement, as mappings."""
+    return list((await tx.execute(text(sql), values)).mappings())
+
+
+async def row(tx: AsyncConnection, sql: str, **values: Any) -> RowMapping | None:
+    """The first row of a statement, if there is one."""
+    return (await tx.execute(text(sql), values)).mappings().first()
+
+
+async def count(tx: AsyncConnection, sql: str, **values: Any) -> int:
+    """How many rows a statement that changes things has changed."""
+    return (await tx.execute(text(sql), values)).rowcount
+
+
+def json(value: Any) -> str:
+    """``value`` for a ``CAST(:x AS jsonb)``."""
+    return orjson.dumps(value).decode()
+
+
+async def answers(engine: AsyncEngine) -> bool:
+    """Whether Postgres answers within two seconds and the database is at the newest revision."""
+    try:
+        async with asyncio.timeout(2), engine.begin() as tx:
+            found = await row(tx, "SELECT version_num FROM public.alembic_version")
+    except (DBAPIError, OSError, TimeoutError):
+        return False
+    return found is not None and found["version_num"] == HEAD

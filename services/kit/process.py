@@ -1,0 +1,65 @@
+"""One process of a service: its web half, its working half, or both on one event loop."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+from starlette.types import ASGIApp
+
+from services.jobs import Job, Service
+from services.kit.settings import Settings, load
+from services.kit.telemetry import configure_logging
+from services.kit.web import serve
+from services.kit.worker import Handler, Timer, work
+
+Resources = TypeVar("Resources")
+
+
+def main(
+    service: Service,
+    *,
+    open_resources: Callable[[Settings], AbstractAsyncContextManager[Resources]],
+    create_app: Callable[[Resources], ASGIApp],
+    handlers: Callable[[Resources], Mapping[type[Job], Handler]],
+    timers: Callable[[Resources], Mapping[Timer, float]],
+) -> None:
+    """``python -m services.<service> [serve|work]``; without a word, both."""
+    words = sys.argv[1:]
+    if words not in ([], ["serve"], ["work"]):
+        sys.exit(f"usage: python -m services.{service} [serve|work]")
+    settings = load()
+    configure_logging(settings.log_format)
+
+    async def process() -> None:
+        async with open_resources(settings) as resources:
+            parts: list[Awaitable[None]] = []
+            if words != ["work"]:
+                parts.append(serve(create_app(resources), settings.listen))
+            if words != ["serve"]:
+                parts.append(work(service, settings.redis_url, handlers(resources), timers(resources)))
+            await run(*parts)
+
+    asyncio.run(process())
+
+
+async def run(*parts: Awaitable[None]) -> None:
+    """Run until one part ends or SIGTERM or SIGINT comes; then stop them all and raise what went wrong."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    stop = asyncio.create_task(_signalled())
+    done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+    for task in [*tasks, stop]:
+        task.cancel()
+    await asyncio.gather(*tasks, stop, return_exceptions=True)
+    for task in done - {stop}:
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+
+
+async def _signalled() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()

@@ -1,0 +1,200 @@
+"""The serving half of a service: problems, request ids, body limits, health and metrics."""
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from esrp.api import Problem
+from esrp.errors import EsrpError, Forbidden, TooLarge
+from esrp.suite import faults
+
+log = structlog.get_logger()
+
+Ready = Callable[[], Awaitable[Mapping[str, bool]]]
+
+REQUESTS = Counter("esrp_web_requests_total", "HTTP requests answered", ["method", "status"])
+INTERNAL = "X-ESRP-Internal"
+REQUEST_ID = "X-Request-ID"
+PROBLEM = "application/problem+json"
+
+
+def create_app(
+    title: str,
+    *,
+    ready: Ready,
+    internal_token: str | None = None,
+    body_limit: int = 1 << 20,
+    upload_limit: int = 64 << 20,
+    uploads: tuple[str, ...] = (),
+    **options: Any,
+) -> FastAPI:
+    """An app with what every service has.
+
+    ``ready`` names the parts it needs and whether each answers. With an ``internal_token``, paths under ``/internal/``
+    want it. Bodies over ``body_limit`` bytes (``upload_limit`` on paths that start with one of ``uploads``) are 413.
+    """
+    app = FastAPI(title=title, **options)
+    app.add_middleware(_BodyLimit, limit=body_limit, upload_limit=upload_limit, uploads=uploads)
+    app.add_middleware(_InternalOnly, token=internal_token)
+    app.add_middleware(_RequestId)
+    app.add_exception_handler(EsrpError, _render)
+    app.add_exception_handler(RequestValidationError, _render_validation)
+    app.add_exception_handler(HTTPException, _render_http)
+    app.add_exception_handler(Exception, _render_crash)
+
+    @app.get("/healthz", tags=["health"])
+    async def healthz() -> dict[str, str]:
+        """Alive."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"], responses={503: {"description": "a part is away"}})
+    async def readyz(response: Response) -> dict[str, bool]:
+        """Ready, and which part is not."""
+        parts = dict(await ready())
+        response.status_code = 200 if all(parts.values()) else 503
+        return parts
+
+    @app.get("/metrics", tags=["health"], response_class=Response)
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+async def serve(app: ASGIApp, listen: str) -> None:
+    """Serve on ``unix:/path`` or ``tcp:host:port`` until cancelled or told to stop by a signal."""
+    kind, _, where = listen.partition(":")
+    host, _, port = where.rpartition(":")
+    at: dict[str, Any] = {"uds": where} if kind == "unix" else {"host": host, "port": int(port)}
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, server_header=False, **at
+    )
+    await uvicorn.Server(config).serve()
+
+
+# --- problems ---------------------------------------------------------------------------------------------------------
+
+
+def problem(error: EsrpError) -> Response:
+    """The error as RFC 9457 says."""
+    headers = {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after)))}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    document = Problem(
+        type=f"urn:esrp:problem:{error.code}",
+        title=error.code.replace("_", " ").capitalize(),
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        request_id=structlog.contextvars.get_contextvars().get("request_id"),
+        retryable=error.retryable,
+        errors=[{"pointer": fault.pointer, "message": fault.message} for fault in error.errors],
+    )
+    return Response(document.model_dump_json(), error.status, headers, PROBLEM)
+
+
+async def _render(_: Request, error: Exception) -> Response:
+    assert isinstance(error, EsrpError)
+    return problem(error)
+
+
+async def _render_validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [fault for fault in faults(error.errors())]
+    wrong = EsrpError(
+        "; ".join(f"{f.pointer}: {f.message}" for f in found[:3]) or "The request is not valid.", errors=found
+    )
+    wrong.status, wrong.code = 422, "invalid_request"
+    return problem(wrong)
+
+
+async def _render_http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    wrong = EsrpError(str(error.detail))
+    wrong.status, wrong.code = error.status_code, str(error.detail).lower().replace(" ", "_")
+    return problem(wrong)
+
+
+async def _render_crash(_: Request, error: Exception) -> Response:
+    log.exception("request.crashed", exc_info=error)
+    return problem(EsrpError("Something broke on our side; the log has it under this request id."))
+
+
+# --- middleware -------------------------------------------------------------------------------------------------------
+
+
+class _RequestId:
+    """Takes or makes a request id, puts it into every log line and the answer, and counts."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        sent = _header(scope, REQUEST_ID)
+        request_id = sent if sent.isascii() and sent.isprintable() and 0 < len(sent) <= 128 else uuid4().hex
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (REQUEST_ID.lower().encode(), request_id.encode())]
+                REQUESTS.labels(scope["method"], message["status"]).inc()
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
+
+
+class _InternalOnly:
+    """Paths under ``/internal/`` are for the other services."""
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self.app, self.token = app, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        inside = scope["type"] == "http" and scope["path"].startswith("/internal/")
+        if inside and not hmac.compare_digest(_header(scope, INTERNAL).encode(), (self.token or "").encode() or b"-"):
+            return await problem(Forbidden("This path is for the other services."))(scope, receive, send)
+        await self.app(scope, receive, send)
+
+
+class _BodyLimit:
+    """Refuses a body over the limit, whether it says its length or not."""
+
+    def __init__(self, app: ASGIApp, limit: int, upload_limit: int, uploads: tuple[str, ...]) -> None:
+        self.app, self.limit, self.upload_limit, self.uploads = app, limit, upload_limit, uploads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        limit = self.upload_limit if scope["path"].startswith(self.uploads) else self.limit
+        error = TooLarge(f"The body is over {limit} bytes.")
+        length = _header(scope, "content-length")
+        if length.isdigit() and int(length) > limit:
+            return await problem(error)(scope, receive, send)
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise error
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def _header(scope: Scope, name: str) -> str:
+    wanted = name.lower().encode()
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), "")
