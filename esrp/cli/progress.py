@@ -84,7 +84,12 @@ class Bar:
     def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = Clock(now)
-        columns = SpinnerColumn(), BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}")
+        columns = (
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.description}", markup=False),
+        )
         self._progress = Progress(*columns, console=console, transient=True)
         self._task = self._progress.add_task("", total=None)
 
@@ -105,7 +110,7 @@ class Bar:
 
     def on_lost(self, lost: Lost) -> None:
         """Say so where the numbers stood; they come back with the connection."""
-        self._progress.update(self._task, description=f"connection lost ({lost.reason}); trying again")
+        self._progress.update(self._task, description=f"connection lost, trying again ({lost.reason})")
 
 
 class Lines:

@@ -2,8 +2,8 @@
 
 import json
 import os
+from collections import deque
 from enum import StrEnum
-from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -112,16 +112,16 @@ def report(
 def runs(
     status: Annotated[str | None, typer.Option(help="Only runs of this status.")] = None,
     suite: Annotated[str | None, typer.Option(help="Only runs on this suite.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Only so many, the newest.")] = 50,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
-    """List runs."""
+    """List runs, the newest last."""
     if status is not None and status not in (*FINAL, "queued", "running", "cancelling"):
         raise UsageFault(f"There is no status {status!r}: queued, running, cancelling, {', '.join(FINAL)}.")
     with connect(url, api_key) as client:
-        found = list(islice(client.runs(status=status, suite=suite), limit))
+        found = deque(client.runs(status=status, suite=suite), maxlen=limit)  # the service lists the oldest first
     if as_json:
         typer.echo(json.dumps([item.model_dump(mode="json") for item in found], ensure_ascii=False, indent=2))
         return

@@ -19,7 +19,7 @@ def report(document: Report) -> str:
         f"{document.candidate} on {document.suite}",
         f"{document.run}, {document.status}; {_coverage(document.coverage)}; {_raters(document)}",
         "",
-        f"{'':<22}{'mean':>6}  {f'{confidence:.0%} interval ({name})':<26}{'dialogues':>9}",
+        f"{'':<24}{'mean':>6}  {f'{confidence:.0%} interval ({name})':<26}{'dialogues':>9}",
         _estimate("overall", document.overall, name),
     ]
     for dimension in DIMENSIONS:
@@ -76,7 +76,7 @@ def _estimate(id: str, estimate: Estimate, name: str) -> str:
     interval = f"[{bounds[0]:.2f}, {bounds[1]:.2f}]" if bounds else NONE
     mean = NONE if estimate.mean is None else f"{estimate.mean:.2f}"
     indent = "    " if id in METRIC_IDS else "  " if id in DIMENSIONS else ""
-    return f"{indent + id:<22}  {mean:>4}  {interval:<26}{estimate.n:>9}"
+    return f"{indent + id:<24}  {mean:>4}  {interval:<26}{estimate.n:>9}"
 
 
 def _interval_name(ci: Intervals) -> str:

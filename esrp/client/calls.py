@@ -43,7 +43,7 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 PAGE = 100  # the most that the API gives at once
 RATING_TYPES = {".csv": "text/csv", ".jsonl": NDJSON, ".ndjson": NDJSON}
-ReportFormat = Literal["json", "md", "html"]
+ReportFormat = Literal["json", "md"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,8 @@ def report(id: str) -> Call[Report]:
     return Call(Request("GET", f"/v1/runs/{_quoted(id)}/report"), _model(Report))
 
 
-def report_text(id: str, format: str) -> Call[str]:
-    """A run's report as Markdown or HTML."""
+def report_text(id: str, format: ReportFormat) -> Call[str]:
+    """A run's report as Markdown."""
     return Call(Request("GET", f"/v1/runs/{_quoted(id)}/report", {"format": format}), _text)
 
 

@@ -1,8 +1,10 @@
 """How both clients reach the service: its URL, the key, time limits, and what a failed connection is called."""
 
+import os
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -28,11 +30,12 @@ class Connection:
     def to(cls, url: str, api_key: str | None) -> "Connection":
         """Checked: a wrong URL or key is said here, and the key is never shown."""
         try:
-            parsed = httpx2.URL(url)
-        except httpx2.InvalidURL as error:
-            raise InvalidInput.at("url", f"{url!r} is not a URL: {error}.") from error
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
-            raise InvalidInput.at("url", f"{url!r} is not the URL of a server; it begins with http:// or https://.")
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and bool(httpx2.URL(url).host) and parts.port != 0
+        except (ValueError, httpx2.InvalidURL):
+            usable = False
+        if not usable:
+            raise InvalidInput.at("url", f"{url!r} is not the URL of a server; one looks like {DEFAULT_URL}.")
         key = api_key.strip() if api_key else None
         if key and not (key.isascii() and key.isprintable() and " " not in key):
             raise InvalidInput.at("api_key", "The API key holds characters that no key has; was it copied in full?")
@@ -79,6 +82,14 @@ def _local(host: str) -> bool:
 def _reason(error: Exception) -> str:
     if isinstance(error, httpx2.TimeoutException):
         return "no answer in time"
-    if isinstance(error, httpx2.ConnectError):
-        return str(error.__cause__ or error).strip(" .") or "nobody answers there"
-    return str(error).strip(" .") or type(error).__name__
+    return _cause(error) or str(error).strip(" .") or type(error).__name__
+
+
+def _cause(error: BaseException | None) -> str | None:
+    """What the operating system said, which the libraries above it wrap: ``Connection refused``."""
+    said = None
+    while error is not None:
+        if isinstance(error, OSError) and error.errno:
+            said = os.strerror(error.errno) if error.errno > 0 else error.strerror  # below 0: of the name service
+        error = error.__cause__ or error.__context__
+    return said

@@ -1,10 +1,12 @@
 """What is there from the start: the first tenant, the operator's key, and the bundled suites."""
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from esrp.suite import BUNDLED, Suite, bundled
 from services.gateway import suites
 from services.gateway.auth import FIRST_TENANT, ensure_key
 from services.gateway.resources import Resources
@@ -15,9 +17,10 @@ log = structlog.get_logger()
 
 async def seed(resources: Resources) -> None:
     """Put it there as soon as the database is migrated; safe to do from several replicas, and again."""
+    shipped = [await asyncio.to_thread(bundled, name) for name in BUNDLED]
     while True:
         try:
-            await _seed(resources)
+            await _seed(resources, shipped)
             resources.seeded.done = True
             return
         except (DBAPIError, OSError) as error:
@@ -25,7 +28,7 @@ async def seed(resources: Resources) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _seed(resources: Resources) -> None:
+async def _seed(resources: Resources, shipped: Sequence[Suite]) -> None:
     async with resources.engine.begin() as tx:
         await count(
             tx,
@@ -34,4 +37,4 @@ async def _seed(resources: Resources) -> None:
         )
         if key := resources.settings.bootstrap_key:
             await ensure_key(tx, key.get_secret_value())
-        await suites.add_bundled(tx)
+        await suites.add_bundled(tx, shipped)

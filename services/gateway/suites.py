@@ -1,5 +1,6 @@
 """Suites: immutable documents, a tenant's own and the bundled ones; a new content is a new version."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import RowMapping
@@ -7,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import SuiteOut
 from esrp.errors import InvalidInput, NotFound
-from esrp.suite import BUNDLED, Suite, bundled
+from esrp.suite import BUNDLED, Suite
 from services.kit.db import json, row, rows
 from services.kit.ids import encode, uuid7
 
@@ -62,10 +63,10 @@ async def add(tx: AsyncConnection, tenant_id: UUID, suite: Suite) -> RowMapping:
     return added
 
 
-async def add_bundled(tx: AsyncConnection) -> None:
+async def add_bundled(tx: AsyncConnection, shipped: Sequence[Suite]) -> None:
     """The suites that ship with the package, as they are in this version of it."""
-    for name in BUNDLED:
-        await add(tx, EVERYONE, bundled(name))
+    for suite in shipped:
+        await add(tx, EVERYONE, suite)
 
 
 async def visible(tx: AsyncConnection, tenant_id: UUID) -> list[SuiteOut]:

@@ -14,8 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from esrp.api import Problem
-from esrp.errors import EsrpError, Forbidden, TooLarge
-from esrp.suite import faults
+from esrp.errors import EsrpError, Fault, Forbidden, TooLarge
 
 log = structlog.get_logger()
 
@@ -110,12 +109,20 @@ async def _render(_: Request, error: Exception) -> Response:
 
 async def _render_validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = [fault for fault in faults(error.errors())]
-    wrong = EsrpError(
-        "; ".join(f"{f.pointer}: {f.message}" for f in found[:3]) or "The request is not valid.", errors=found
-    )
+    found = [_fault(one, error.body) for one in error.errors()]
+    wrong = EsrpError("; ".join(f"{fault.pointer}: {fault.message}" for fault in found[:3]), errors=found)
     wrong.status, wrong.code = 422, "invalid_request"
     return problem(wrong)
+
+
+def _fault(error: Any, body: Any) -> Fault:
+    """A pointer into the body, or the name of the parameter or header; of text that is not JSON, the line."""
+    where, *path = error["loc"]
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "json_invalid":
+        line = str(body)[: path[0]].count("\n") + 1
+        return Fault(f"line {line}", f"not JSON: {error['ctx']['error']}")
+    return Fault("/" + "/".join(map(str, path)) if where == "body" else str(path[0]), message)
 
 
 async def _render_http(_: Request, error: Exception) -> Response:

@@ -104,7 +104,7 @@ def test_what_is_not_this_api_is_said_to_be_so(
 def test_a_service_that_is_away_is_one_error_that_names_its_url() -> None:
     with (
         Client("http://127.0.0.1:9") as client,
-        pytest.raises(ConnectionFailed, match="No connection to http://127.0.0.1:9:"),
+        pytest.raises(ConnectionFailed, match=r"No connection to http://127\.0\.0\.1:9:"),
     ):
         client.run(RUN)
 
@@ -116,7 +116,7 @@ def test_a_line_that_breaks_is_the_same_error(api: FakeApi, client: Client) -> N
         client.run(RUN)
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://[", ""])
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://[", "http://host:x", ""])
 def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(InvalidInput, match="URL"):
         Client(url)
@@ -235,8 +235,13 @@ def test_ratings_are_known_by_their_ending_and_replace_only_when_told(
         ("text/csv", {}),
         ("application/x-ndjson", {"replace": "true"}),
     ]
+
+
+def test_ratings_of_an_unknown_ending_are_refused(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
+
     with pytest.raises(InvalidInput, match=r"\.csv, \.jsonl"):
-        client.import_ratings(tmp_path / "a.xlsx") if (tmp_path / "a.xlsx").write_text("") == 0 else None
+        client.import_ratings(tmp_path / "a.xlsx")
 
 
 def test_a_report_is_a_document_or_text(api: FakeApi, client: Client) -> None:

@@ -1,0 +1,27 @@
+"""The analytics service's web half: health, metrics, and what the gateway asks."""
+
+from fastapi import FastAPI
+
+from services.analytics.api import IMPORT, router
+from services.analytics.resources import Resources
+from services.kit.db import answers
+from services.kit.web import create_app as create_web_app
+
+
+def create_app(resources: Resources) -> FastAPI:
+    """The app."""
+
+    async def ready() -> dict[str, bool]:
+        return {"postgres": await answers(resources.engine), "redis": await resources.queue.ping()}
+
+    app = create_web_app(
+        "ESRP analytics",
+        ready=ready,
+        internal_token=resources.keys.internal_token,
+        body_limit=resources.settings.body_limit,
+        upload_limit=resources.settings.upload_limit,
+        uploads=(IMPORT,),
+    )
+    app.state.resources = resources
+    app.include_router(router)
+    return app

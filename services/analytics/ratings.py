@@ -1,0 +1,319 @@
+"""A file of ratings: read, checked line by line, and matched with the dialogues that it names."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
+
+import orjson
+
+from esrp.api import RaterKind
+from esrp.errors import Fault, InvalidInput, NotFound
+from esrp.metrics import METRIC_IDS
+from services.kit.ids import decode
+
+REQUIRED = ("run", "character", "scenario", "metric", "rater", "score")
+OPTIONAL = ("rater_kind", "replicate")
+LISTED = 100  # faults; a file with more is wrong as a whole
+CELL = 1 << 17  # characters of one CSV field
+
+Record: TypeAlias = Mapping[str, Any]
+Records: TypeAlias = Iterator[tuple[int, Record]]
+
+
+class Line(NamedTuple):
+    """One rating as the file has it. ``replicate`` is ``None`` where the file does not say."""
+
+    number: int
+    run: str
+    character: str
+    scenario: str | None
+    replicate: int | None
+    metric: str
+    rater: str
+    kind: RaterKind
+    score: int
+
+
+class Cell(NamedTuple):
+    """One rating as it is stored, and the line it came from."""
+
+    line: int
+    run_id: UUID
+    dialogue_id: UUID
+    character: str
+    scenario: str | None
+    replicate: int
+    metric: str
+    rater: str
+    kind: RaterKind
+    score: int
+
+
+class Named(NamedTuple):
+    """A dialogue that a line may mean."""
+
+    id: UUID
+    replicate: int
+
+
+Dialogues: TypeAlias = Mapping[UUID, Mapping[tuple[str, str | None], Sequence[Named]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file's lines with a score, how many had none, and the columns that were not read."""
+
+    lines: list[Line]
+    missing: int
+    ignored_columns: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The cells to store, each once, and how many lines said the same again."""
+
+    cells: list[Cell]
+    repeated: int
+
+
+@dataclass
+class _Faults:
+    """What is wrong with a file, up to what anybody reads."""
+
+    found: list[Fault] = field(default_factory=list)
+
+    def add(self, line: int, message: str) -> None:
+        self.found.append(Fault(f"line {line}", message))
+        if len(self.found) >= LISTED:
+            self.check()
+
+    def check(self) -> None:
+        if self.found:
+            raise refused(self.found)
+
+
+def refused(faults: Sequence[Fault]) -> InvalidInput:
+    """Nothing of the file is stored, because of these lines."""
+    more = f" The first {LISTED} faults are listed." if len(faults) >= LISTED else ""
+    first = f"{faults[0].pointer}: {faults[0].message}"
+    return InvalidInput(f"Nothing of the file was stored. {first}{more}", errors=faults)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def parse(body: bytes, content_type: str) -> Parsed:
+    """The lines of a CSV or NDJSON file; ``InvalidInput`` names the lines that are wrong, at most 100.
+
+    A line whose score is empty is counted as missing. Columns that we do not know are named, in their order.
+    """
+    faults = _Faults()
+    read = _ndjson if "json" in content_type.lower() else _csv
+    ignored: dict[str, None] = {}
+    lines, missing = [], 0
+    for number, record in read(body.removeprefix(b"\xef\xbb\xbf"), ignored, faults):
+        try:
+            line = _line(number, record)
+        except ValueError as error:
+            faults.add(number, str(error))
+            continue
+        if line is None:
+            missing += 1
+        else:
+            lines.append(line)
+    faults.check()
+    return Parsed(lines, missing, list(ignored))
+
+
+def _csv(body: bytes, ignored: dict[str, None], faults: _Faults) -> Records:
+    """The records of a CSV file with a header; an empty field is ``None``."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        return faults.add(body.count(b"\n", 0, error.start) + 1, "this is not UTF-8")
+    csv.field_size_limit(CELL)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if wrong := _wrong_header(header):
+            return faults.add(1, wrong)
+        ignored |= dict.fromkeys(name for name in header if name not in REQUIRED + OPTIONAL)
+        first = reader.line_num + 1  # of the record: a quoted field may hold line ends
+        for values in reader:
+            if len(values) == len(header):
+                yield first, {name: value.strip() or None for name, value in zip(header, values, strict=True)}
+            elif values:
+                faults.add(first, f"there are {len(values)} fields where the header names {len(header)}")
+            first = reader.line_num + 1
+    except csv.Error as error:
+        faults.add(max(1, reader.line_num), f"this is not CSV: {error}")
+
+
+def _wrong_header(header: Sequence[str]) -> str | None:
+    if lacking := [name for name in REQUIRED if name not in header]:
+        return f"the header lacks the column{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}"
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        return f"the header names {', '.join(twice)} twice"
+    return None
+
+
+def _ndjson(body: bytes, ignored: dict[str, None], faults: _Faults) -> Records:
+    """The objects of a file with one JSON object a line."""
+    for number, text in enumerate(body.split(b"\n"), 1):
+        if not text.strip():
+            continue
+        try:
+            record = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            faults.add(number, f"this is not JSON: {error.msg}")
+            continue
+        if not isinstance(record, dict):
+            faults.add(number, "this is not a JSON object")
+        elif lacking := [name for name in REQUIRED if name not in record and name != "score"]:
+            faults.add(number, f"{', '.join(lacking)} is missing")
+        else:
+            ignored |= dict.fromkeys(name for name in record if name not in REQUIRED + OPTIONAL)
+            yield number, record
+
+
+def _line(number: int, record: Record) -> Line | None:
+    """The rating, or ``None`` if it has no score; ``ValueError`` says which column is wrong and how."""
+    line = Line(
+        number=number,
+        run=_text(record, "run"),
+        character=_text(record, "character"),
+        scenario=None if record["scenario"] in (None, "") else _text(record, "scenario"),
+        replicate=_replicate(record.get("replicate")),
+        metric=_metric(record["metric"]),
+        rater=_text(record, "rater"),
+        kind=_kind(record.get("rater_kind")),
+        score=_score(record.get("score")),
+    )
+    return line if line.score else None
+
+
+def _text(record: Record, name: str) -> str:
+    value = record[name]
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)  # raters are often numbered
+    if value in (None, ""):
+        raise ValueError(f"{name} is empty")
+    if not isinstance(value, str) or not value.isprintable() or len(value) > 128:
+        raise ValueError(f"{name} must be printable text of at most 128 characters")
+    return value
+
+
+def _metric(value: Any) -> str:
+    if isinstance(value, str) and value in METRIC_IDS:
+        return value
+    raise ValueError(f"metric {value!r} is none of {', '.join(METRIC_IDS)}")
+
+
+def _kind(value: Any) -> RaterKind:
+    if value in (None, "", "human"):
+        return "human"
+    if value == "judge":
+        return "judge"
+    raise ValueError(f"rater_kind {value!r} is neither human nor judge")
+
+
+def _replicate(value: Any) -> int | None:
+    if value in (None, ""):
+        return None
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,3}(\.0+)?", str(value)):
+        raise ValueError(f"replicate {value!r} is not a whole number from 1")
+    return int(float(value))
+
+
+def _score(value: Any) -> int:
+    """1 to 5, or 0 for none. ``4.0`` is a 4: spreadsheets write whole numbers so where a column has gaps."""
+    if value in (None, ""):
+        return 0
+    if isinstance(value, bool) or not re.fullmatch(r"[1-5](\.0+)?", str(value)):
+        raise ValueError(f"score {value!r} is not a whole number from 1 to 5")
+    return int(float(value))
+
+
+# --- matching ---------------------------------------------------------------------------------------------------------
+
+
+def run_ids(parsed: Parsed) -> list[UUID]:
+    """The runs that the lines name, as far as these are ids."""
+    found = (_run_id(text) for text in {line.run for line in parsed.lines})
+    return sorted(id for id in found if id is not None)
+
+
+def resolve(parsed: Parsed, dialogues: Dialogues, *, replace: bool) -> Resolved:
+    """Match every line with the dialogue it means; ``InvalidInput`` names those that fit none, or contradict another.
+
+    ``dialogues`` holds the tenant's runs only. With ``replace`` the last of several scores of a cell counts.
+    """
+    faults = _Faults()
+    find = _Finder(dialogues)
+    cells: dict[tuple[UUID, str, str, str], Cell] = {}
+    for line in parsed.lines:
+        try:
+            cell = find(line)
+        except ValueError as error:
+            faults.add(line.number, str(error))
+            continue
+        known = cells.setdefault((cell.dialogue_id, cell.metric, cell.rater, cell.kind), cell)
+        if known.score == cell.score:
+            continue
+        if replace:
+            cells[cell.dialogue_id, cell.metric, cell.rater, cell.kind] = cell
+        else:
+            faults.add(
+                line.number,
+                f"the score is {cell.score}, and {known.score} on line {known.line} for the same cell and rater",
+            )
+    faults.check()
+    return Resolved(list(cells.values()), len(parsed.lines) - len(cells))
+
+
+class _Finder:
+    """Finds the dialogue that a line means. A study names few runs and dialogues many times: both are remembered."""
+
+    def __init__(self, dialogues: Dialogues) -> None:
+        self._dialogues = dialogues
+        self._runs: dict[str, UUID] = {}
+
+    def __call__(self, line: Line) -> Cell:
+        run_id = self._runs.get(line.run) or self._run(line.run)
+        found = self._dialogues[run_id].get((line.character, line.scenario), ())
+        if line.replicate is not None:
+            found = [dialogue for dialogue in found if dialogue.replicate == line.replicate]
+        if len(found) != 1:
+            raise ValueError(_not_one(line, len(found)))
+        meant, key = found[0], (line.character, line.scenario)
+        return Cell(
+            line.number, run_id, meant.id, *key, meant.replicate, line.metric, line.rater, line.kind, line.score
+        )
+
+    def _run(self, text: str) -> UUID:
+        run_id = _run_id(text)
+        if run_id is None or run_id not in self._dialogues:
+            raise ValueError(f"there is no run {text!r}")
+        self._runs[text] = run_id
+        return run_id
+
+
+def _not_one(line: Line, found: int) -> str:
+    where = f"scenario {line.scenario!r}" if line.scenario is not None else "no scenario"
+    what = f"character {line.character!r} and {where}"
+    if line.replicate is not None:
+        what += f", replicate {line.replicate}"
+    if found:
+        return f"the run has {found} dialogues with {what}; the column replicate must say which"
+    return f"the run has no dialogue with {what}"
+
+
+def _run_id(text: str) -> UUID | None:
+    try:
+        return decode("run", text)
+    except NotFound:
+        return None

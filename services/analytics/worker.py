@@ -1,0 +1,69 @@
+"""What the analytics service does when it is rung, and what it looks for by itself."""
+
+from collections.abc import Mapping
+from functools import partial
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+
+from esrp.api import FINAL
+from services.analytics import report, store
+from services.analytics.resources import Resources
+from services.jobs import AdvanceRun, Job, StoreRatings, SummariseRun
+from services.kit.worker import Handler, Timer
+
+log = structlog.get_logger()
+
+RATINGS = Counter("esrp_analytics_ratings_total", "Ratings taken over from judges")
+REPORTS = Counter("esrp_analytics_reports_total", "Reports that were written")
+
+
+def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
+    """What is done for each message."""
+    return {StoreRatings: partial(store_ratings, resources), SummariseRun: partial(summarise_run, resources)}
+
+
+def timers(resources: Resources) -> Mapping[Timer, float]:
+    """What is looked for without a message, and how often in seconds."""
+    return {partial(look_around, resources): 5.0}
+
+
+async def look_around(resources: Resources) -> None:
+    """Find open runs with scores that are not here yet, or that wait for their report."""
+    async with resources.engine.begin() as tx:
+        waiting = await store.open_work(tx)
+    for run in waiting:
+        if run["unsummarised"]:
+            await summarise_run(resources, run["id"])
+        else:
+            await store_ratings(resources, run["id"])
+
+
+async def store_ratings(resources: Resources, run_id: UUID) -> None:
+    """Take over the scores of the run's verdicts; a report without them is dropped."""
+    async with resources.engine.begin() as tx:
+        await store.lock(tx, run_id)
+        stored = await store.add_from_verdicts(tx, run_id)
+        if not stored:
+            return
+        await store.drop_reports(tx, [run_id])
+    RATINGS.inc(stored)
+    log.info("ratings.stored", run_id=str(run_id), ratings=stored)
+    await resources.queue.ring(AdvanceRun(run_id))
+
+
+async def summarise_run(resources: Resources, run_id: UUID) -> None:
+    """Write the report of a run that has nothing left to be rated.
+
+    A late message about a run that went on since is ignored: the gateway ends a run when it sees its report.
+    """
+    async with resources.engine.begin() as tx:
+        await store.lock(tx, run_id)
+        run = await store.run(tx, run_id)
+        if run is None or not (run["phase"] == "analysing" or run["status"] in FINAL):
+            return
+        written = await report.summarise(tx, run)
+    REPORTS.inc()
+    log.info("report.written", run_id=str(run_id), scored=written.coverage.scored, sha256=written.sha256)
+    await resources.queue.ring(AdvanceRun(run_id))

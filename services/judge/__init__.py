@@ -1,0 +1,1 @@
+"""One dialogue in, nine scores out."""

@@ -1,0 +1,64 @@
+"""The heart: what a judge is, and what it can say of a dialogue.
+
+A reply without a valid score is no score with the raw reply kept, never a 3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from esrp.dialogue import Dialogue
+from esrp.metrics import Language
+from services.kit.chat import Usage
+
+NOTHING = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A whole number from 1 to 5, and the judge's reason if it gave one."""
+
+    score: int
+    explanation: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why there is no verdict: a stable code, and words that a person can act on."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judge's scores by metric, as far as there are any; its reply as it came; what went wrong; what it cost."""
+
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    raw: str | None = None
+    error: Fault | None = None
+    usage: Usage = NOTHING
+
+
+class Rater(Protocol):
+    """A judge. Rates at most ``max_concurrency`` dialogues at once, over all workers."""
+
+    @property
+    def max_concurrency(self) -> int:
+        """How many calls its endpoint takes at once."""
+
+    async def rate(self, dialogue: Dialogue, language: Language) -> Verdict:
+        """The verdict; a judge that fails says so in ``error`` and never raises for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """A judge that was asked for and cannot rate here: each verdict fails with the reason."""
+
+    code: str
+    message: str
+    max_concurrency: int = 64
+
+    async def rate(self, dialogue: Dialogue, language: Language) -> Verdict:
+        """No scores."""
+        return Verdict(error=Fault(self.code, self.message))

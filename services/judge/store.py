@@ -1,0 +1,176 @@
+"""The judge's queries: verdicts, expected of every finished dialogue, claimed under a lease, saved once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.judge.rating import Verdict
+from services.kit.db import count, json, row, rows
+from services.kit.ids import verdict_id
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A verdict that is ours to give until the lease ends, and the dialogue that it is about."""
+
+    id: UUID
+    dialogue_id: UUID
+    judge: str
+    character: str
+    scenario: str | None
+    replicate: int
+    turns: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A verdict to be saved."""
+
+    id: UUID
+    verdict: Verdict
+
+
+async def run(tx: AsyncConnection, run_id: UUID) -> RowMapping | None:
+    """The run as the gateway publishes it, with its suite's document."""
+    return await row(
+        tx,
+        "SELECT r.*, s.document AS suite FROM gateway.runs_v1 r JOIN gateway.suites_v1 s ON s.id = r.suite_id"
+        " WHERE r.id = :run",
+        run=run_id,
+    )
+
+
+async def expect(tx: AsyncConnection, run: RowMapping) -> int:
+    """Write down a verdict for every finished dialogue and judge of the run that has none. Returns how many are new."""
+    missing = await rows(
+        tx,
+        """
+        SELECT d.id, j.name FROM generator.dialogues_v1 d CROSS JOIN unnest(CAST(:judges AS text[])) AS j(name)
+        WHERE d.run_id = :run AND d.state = 'done' AND NOT EXISTS (
+            SELECT FROM judge.verdicts v WHERE v.run_id = :run AND v.dialogue_id = d.id AND v.judge = j.name)
+        """,
+        run=run["id"],
+        judges=run["judges"],
+    )
+    if not missing:
+        return 0
+    return await count(
+        tx,
+        """
+        INSERT INTO judge.verdicts (id, tenant_id, run_id, dialogue_id, character, scenario, replicate, judge, state)
+        SELECT x.id, d.tenant_id, d.run_id, d.id, d.character, d.scenario, d.replicate, x.judge, 'waiting'
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:dialogues AS uuid[]), CAST(:judges AS text[]))
+            AS x(id, dialogue_id, judge)
+        JOIN generator.dialogues_v1 d ON d.id = x.dialogue_id
+        ON CONFLICT (id) DO NOTHING
+        """,
+        ids=[verdict_id(r["id"], r["name"]) for r in missing],
+        dialogues=[r["id"] for r in missing],
+        judges=[r["name"] for r in missing],
+    )
+
+
+async def claim(
+    tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, *, wanted: int, cap: int
+) -> list[Claimed]:
+    """Lease up to ``wanted`` verdicts of an open run, so that the judge has no more than ``cap`` calls in flight.
+
+    In flight are its leased rows over all runs and workers, counted under a lock, so that two workers cannot both take
+    the last place.
+    """
+    await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"judge:{judge}")
+    claimed = await rows(
+        tx,
+        f"""
+        WITH busy AS (
+            SELECT count(*) AS n FROM judge.verdicts v JOIN judge.slices l ON l.id = v.slice_id AND l.expires_at > now()
+            WHERE v.judge = :judge AND v.state = 'rating'
+        ), free AS (
+            SELECT v.id FROM judge.verdicts v
+            WHERE v.run_id = :run AND v.judge = :judge AND {_FREE}
+                AND EXISTS (SELECT FROM gateway.runs_v1 r WHERE r.id = :run AND r.status IN ('queued', 'running'))
+            ORDER BY v.id
+            LIMIT greatest(0, least(:wanted, :cap - (SELECT n FROM busy)))
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE judge.verdicts v SET state = 'rating', slice_id = :slice
+        FROM free JOIN generator.dialogues_v1 d ON d.run_id = :run
+        WHERE v.id = free.id AND d.id = v.dialogue_id
+        RETURNING v.id, v.dialogue_id, v.judge, v.character, v.scenario, v.replicate, d.turns
+        """,
+        run=run_id,
+        judge=judge,
+        slice=slice_id,
+        wanted=wanted,
+        cap=cap,
+    )
+    return [Claimed(**r) for r in claimed]
+
+
+async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[Given]) -> list[bool]:
+    """Write all of them in one statement, fenced by the lease; says of each whether it was still ours."""
+    written = await rows(
+        tx,
+        """
+        UPDATE judge.verdicts v SET
+            state = CASE WHEN x.error IS NULL THEN 'done' ELSE 'failed' END,
+            scores = CAST(x.scores AS jsonb),
+            raw = x.raw,
+            error = CAST(x.error AS jsonb),
+            attempts = v.attempts + 1,
+            slice_id = NULL,
+            calls = v.calls + x.calls,
+            prompt_tokens = v.prompt_tokens + x.prompt_tokens,
+            completion_tokens = v.completion_tokens + x.completion_tokens,
+            finished_at = now()
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:scores AS text[]), CAST(:raws AS text[]), CAST(:errors AS text[]),
+            CAST(:calls AS integer[]), CAST(:prompt_tokens AS integer[]), CAST(:completion_tokens AS integer[]))
+            AS x(id, scores, raw, error, calls, prompt_tokens, completion_tokens)
+        WHERE v.id = x.id AND v.slice_id = :slice AND v.state = 'rating'
+        RETURNING v.id
+        """,
+        slice=slice_id,
+        ids=[g.id for g in given],
+        scores=[json({metric: asdict(score) for metric, score in g.verdict.scores.items()}) for g in given],
+        raws=[g.verdict.raw for g in given],
+        errors=[None if g.verdict.error is None else json(asdict(g.verdict.error)) for g in given],
+        calls=[g.verdict.usage.calls for g in given],
+        prompt_tokens=[g.verdict.usage.prompt_tokens for g in given],
+        completion_tokens=[g.verdict.usage.completion_tokens for g in given],
+    )
+    ours = {r["id"] for r in written}
+    return [g.id in ours for g in given]
+
+
+async def is_left(tx: AsyncConnection, run_id: UUID) -> bool:
+    """Whether verdicts of the run wait for somebody."""
+    found = await row(tx, f"SELECT FROM judge.verdicts v WHERE v.run_id = :run AND {_FREE} LIMIT 1", run=run_id)
+    return found is not None
+
+
+async def unrated_runs(tx: AsyncConnection) -> list[UUID]:
+    """Open runs with a finished dialogue that a judge has still to rate and nobody is about to."""
+    found: list[RowMapping] = await rows(
+        tx,
+        f"""
+        SELECT r.id FROM gateway.runs_v1 r
+        WHERE r.status IN ('queued', 'running') AND EXISTS (
+            SELECT FROM generator.dialogues_v1 d CROSS JOIN unnest(r.judges) AS j(name)
+            LEFT JOIN judge.verdicts v ON v.run_id = r.id AND v.dialogue_id = d.id AND v.judge = j.name
+            WHERE d.run_id = r.id AND d.state = 'done' AND (v.id IS NULL OR {_FREE}))
+        """,
+    )
+    return [r["id"] for r in found]
+
+
+async def forget_dead_slices(tx: AsyncConnection) -> None:
+    """Leases whose holders died."""
+    await count(tx, "DELETE FROM judge.slices WHERE expires_at < now() - interval '1 minute'")
+
+
+# A row that nobody holds: it waits, or its holder's lease is over.
+_FREE = """(v.state = 'waiting' OR v.state = 'rating' AND NOT EXISTS (
+    SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now()))"""

@@ -1,0 +1,176 @@
+"""What a run is asked for, and how it moves on."""
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from services.gateway.resources import Resources
+from services.gateway.runs import Counts, Place, advanced
+from services.kit.db import row
+from services.kit.ids import decode
+from tests.builders import a_run_request
+
+
+async def test_a_run_is_accepted_with_its_plan_and_where_to_follow_it(client: httpx2.AsyncClient) -> None:
+    answer = await client.post("/v1/runs", json=a_run_request(name="rc1", labels={"commit": "c7f1"}))
+    run = answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["location"] == run["links"]["self"] == f"/v1/runs/{run['id']}"
+    assert run["plan"] == {"dialogues": 6, "candidate_calls": 12, "simulator_calls": 6, "judge_calls": 6}
+    assert (run["status"], run["phase"], run["suite"]) == ("queued", None, "tiny@1")
+    assert (await client.get(run["links"]["self"])).json() == run
+
+
+async def test_a_dry_run_stores_nothing(client: httpx2.AsyncClient) -> None:
+    asked = a_run_request(replicates=3, rounds=1, sample={"dialogues": 4, "seed": 7})
+    answer = await client.post("/v1/runs?dry_run=true", json=asked)
+    assert answer.status_code == 200
+    assert answer.json()["plan"] == {"dialogues": 12, "candidate_calls": 12, "simulator_calls": 0, "judge_calls": 12}
+    assert (await client.get("/v1/runs")).json()["data"] == []
+
+
+async def test_the_key_and_the_headers_values_are_never_shown_and_lie_encrypted(
+    client: httpx2.AsyncClient, resources: Resources
+) -> None:
+    secret = {"api_key": "sk-very-secret", "headers": {"X-Team-Token": "also-secret"}}
+    answer = await client.post("/v1/runs", json=a_run_request(candidate=secret))
+    assert answer.status_code == 202
+    listed = (await client.get("/v1/runs")).text
+    for text in (answer.text, listed):
+        assert "sk-very-secret" not in text
+        assert "also-secret" not in text
+        assert "X-Team-Token" in text
+    async with resources.engine.begin() as tx:
+        stored = await row(
+            tx,
+            "SELECT r.candidate::text AS public, s.sealed FROM gateway.runs r JOIN gateway.secrets s ON s.id = r.secret_id"
+            " WHERE r.id = :id",
+            id=decode("run", answer.json()["id"]),
+        )
+    assert stored is not None
+    assert "secret" not in stored["public"]
+    assert b"secret" not in stored["sealed"]
+    assert "sk-very-secret" in resources.keys.open(stored["sealed"])
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "says"),
+    [
+        ({"suite": "nope"}, "/suite", "There is no suite 'nope'"),
+        ({"suite": "tiny@9"}, "/suite", "There is no suite 'tiny@9'"),
+        ({"judges": ["default", "lora"]}, "/judges/1", "No judge named 'lora' is configured. Add to esrp.yaml"),
+        ({"simulator": "other"}, "/simulator", "No simulator named 'other' is configured"),
+        ({"sample": {"dialogues": 7}}, "/sample/dialogues", "the suite has 6 dialogues"),
+        ({"foo": 1}, "/foo", "Extra inputs are not permitted"),
+        ({"rounds": 11}, "/rounds", "less than or equal to 10"),
+        ({"candidate": {"kind": "transcript", "transcript": "trn_x"}}, "/candidate/transcript", "no transcript"),
+        ({"candidate": {"base_url": "ftp://x", "model": "m"}}, "/candidate/endpoint/base_url", "pattern"),
+        (
+            {"candidate": {"base_url": "http://x", "model": "m", "extra_body": {"messages": []}}},
+            "/candidate/endpoint/extra_body",
+            "messages cannot be set here",
+        ),
+    ],
+)
+async def test_bad_input_is_named_with_its_place(
+    client: httpx2.AsyncClient, change: dict[str, Any], pointer: str, says: str
+) -> None:
+    answer = await client.post("/v1/runs", json={**a_run_request(), **change})
+    assert answer.status_code == 422
+    [fault] = answer.json()["errors"]
+    assert fault["pointer"] == pointer
+    assert says in fault["message"]
+
+
+async def test_a_body_that_is_not_json_is_told_by_its_line(client: httpx2.AsyncClient) -> None:
+    answer = await client.post("/v1/runs", content='{"suite": "tiny",\n"candidate": ', headers=JSON)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "line 2")
+
+
+async def test_a_body_over_the_limit_is_refused(client: httpx2.AsyncClient) -> None:
+    answer = await client.post("/v1/runs", content=b" " * (1 << 20) + b"{}", headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+async def test_the_same_key_and_body_give_the_same_run(client: httpx2.AsyncClient) -> None:
+    key = {"Idempotency-Key": "deploy-1"}
+    first = await client.post("/v1/runs", json=a_run_request(), headers=key)
+    again = await client.post("/v1/runs", json=a_run_request(), headers=key)
+    other = await client.post("/v1/runs", json=a_run_request(name="x"), headers=key)
+    assert again.json() == first.json()
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (202, "true")
+    assert again.headers["location"] == first.headers["location"]
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert len((await client.get("/v1/runs")).json()["data"]) == 1
+
+
+async def test_runs_are_listed_page_by_page_and_by_filter(client: httpx2.AsyncClient) -> None:
+    made = [(await client.post("/v1/runs", json=a_run_request(name=f"r{n}"))).json()["id"] for n in range(3)]
+    first = (await client.get("/v1/runs?limit=2")).json()
+    second = (await client.get("/v1/runs", params={"limit": 2, "cursor": first["next_cursor"]})).json()
+    assert [run["id"] for run in first["data"] + second["data"]] == made
+    assert second["next_cursor"] is None
+    assert (await client.get("/v1/runs?suite=esrp-zh")).json()["data"] == []
+    assert len((await client.get("/v1/runs?status=queued&suite=tiny&candidate=bot")).json()["data"]) == 3
+    assert (await client.get("/v1/runs?cursor=nonsense!")).status_code == 422
+    assert (await client.get("/v1/runs?limit=0")).status_code == 422
+
+
+async def test_a_run_without_judges_and_one_round_needs_no_configured_model(
+    client: httpx2.AsyncClient, resources: Resources
+) -> None:
+    object.__setattr__(resources.settings, "simulator", None)
+    assert (await client.post("/v1/runs", json=a_run_request(judges=[], rounds=1))).status_code == 202
+    refused = await client.post("/v1/runs", json=a_run_request())
+    assert 'simulator: {base_url: "https://…/v1"' in refused.json()["detail"]
+
+
+async def test_a_run_is_cancelled_once_and_resumed_only_after_that(client: httpx2.AsyncClient) -> None:
+    run = (await client.post("/v1/runs", json=a_run_request())).json()["id"]
+    assert (await client.post(f"/v1/runs/{run}/resume")).json()["code"] == "wrong_state"
+    assert (await client.post(f"/v1/runs/{run}/cancel")).json()["status"] == "cancelling"
+    assert (await client.post(f"/v1/runs/{run}/cancel")).status_code == 202
+
+
+async def test_the_manifest_knows_neither_addresses_nor_names(client: httpx2.AsyncClient) -> None:
+    asked = [
+        a_run_request("http://one/v1", name="a"),
+        a_run_request("http://two/v1", name="b", candidate={"model": "other", "api_key": "k"}),
+        a_run_request("http://one/v1", rounds=3),
+    ]
+    hashes = [(await client.post("/v1/runs", json=body)).json()["manifest"]["sha256"] for body in asked]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+RUNNING: dict[str, Any] = {"status": "running", "phase": "generating", "plan": {"dialogues": 4}, "judges": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("run", "counts", "place"),
+    [
+        ({"status": "queued", "phase": None}, Counts(), Place("queued", None)),
+        ({"status": "queued", "phase": None}, Counts(written=4), Place("running", "generating")),
+        ({}, Counts(written=4, done=3), Place("running", "generating")),
+        ({}, Counts(written=4, done=3, failed=1, verdicts=5), Place("running", "judging")),
+        ({}, Counts(written=4, done=3, failed=1, verdicts=6), Place("running", "analysing")),
+        ({}, Counts(4, 3, 1, 0, 6, 3, rated=True, summarised=True), Place("succeeded", None)),
+        ({"judges": []}, Counts(4, 4, summarised=True), Place("succeeded", None)),
+        ({"status": "cancelling"}, Counts(4, 1, busy=2), Place("cancelling", "generating")),
+        ({"status": "cancelling"}, Counts(4, 3), Place("cancelled", None)),
+        ({"status": "succeeded", "phase": None}, Counts(), Place("succeeded", None)),
+    ],
+)
+def test_a_run_stands_where_its_parts_are(run: dict[str, Any], counts: Counts, place: Place) -> None:
+    assert advanced({**RUNNING, **run}, counts, []) == place
+
+
+def test_a_run_that_got_no_score_has_failed_and_says_why() -> None:
+    unscored = advanced(RUNNING, Counts(4, 4, 0, 0, 8, 4, rated=False, summarised=True), ["The judge is away. (4 ×)"])
+    silent = advanced(RUNNING, Counts(4, 0, 4, summarised=True), ["The candidate: wrong key. (4 ×)"])
+    assert (unscored.status, unscored.error and unscored.error.code) == ("failed", "nothing_scored")
+    assert silent.error is not None
+    assert silent.error.message == "None of the 4 dialogues could be played. The candidate: wrong key. (4 ×)"
+
+
+JSON = {"Content-Type": "application/json"}
