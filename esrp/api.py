@@ -55,7 +55,9 @@ class EndpointCandidate(Body):
     params: Params = Params()
     headers: dict[str, str] = {}
     extra_body: dict[str, Any] = {}
-    prompt: str = Field("suite", max_length=20_000, description="`suite`, `none`, or a template with {name} {work} {profile}")
+    prompt: str = Field(
+        "suite", max_length=20_000, description="`suite`, `none`, or a template with {name} {work} {profile}"
+    )
     models: dict[Slug, str] = Field({}, description="another model id for a character")
     max_concurrency: int = Field(64, ge=1, le=4096)
 

@@ -3,10 +3,18 @@
 import unicodedata
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("text cannot hold the character U+0000")
+    return text
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_storable)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -43,7 +51,7 @@ class Turn(Frozen):
     """One round: what the user said and what the character answered."""
 
     user: Text
-    assistant: str
+    assistant: Annotated[str, AfterValidator(_storable)]
 
 
 class Dialogue(Frozen):

@@ -102,7 +102,13 @@ METRICS: tuple[Metric, ...] = (
             "could be anybody",
             "unmistakably this character",
         ),
-        Wording("说话风格", "语气、长短、直接与否、口头禅，是不是这个角色的腔调？", "不像该角色", "像谁都行", "一听就是该角色"),
+        Wording(
+            "说话风格",
+            "语气、长短、直接与否、口头禅，是不是这个角色的腔调？",
+            "不像该角色",
+            "像谁都行",
+            "一听就是该角色",
+        ),
     ),
     Metric(
         "behavioral_habits",

@@ -10,40 +10,42 @@ A message is a doorbell: it carries ids, says that there may be work, and may be
     gateway    ── SummariseRun ─▶ analytics    everything is rated: write the report
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
-from uuid import UUID
+from typing import ClassVar
 
-Service = Literal["gateway", "generator", "judge", "analytics"]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One message: the run it is about. ``to`` is the service that works it."""
-
-    to: ClassVar[Service]
-    run_id: UUID
+from services.kit.queue import Job
 
 
 class PlanRun(Job):
-    to = "generator"
+    """Write down the run's dialogues."""
+
+    to: ClassVar = "generator"
 
 
 class PlaySlice(Job):
-    to = "generator"
+    """Play what waits."""
+
+    to: ClassVar = "generator"
 
 
 class JudgeSlice(Job):
-    to = "judge"
+    """Rate what was played."""
+
+    to: ClassVar = "judge"
 
 
 class StoreRatings(Job):
-    to = "analytics"
+    """Take over the verdicts' scores."""
+
+    to: ClassVar = "analytics"
 
 
 class AdvanceRun(Job):
-    to = "gateway"
+    """Look how far the run is."""
+
+    to: ClassVar = "gateway"
 
 
 class SummariseRun(Job):
-    to = "analytics"
+    """Write the report."""
+
+    to: ClassVar = "analytics"

@@ -30,11 +30,12 @@ def postgres() -> Iterator[Path]:
     assert spec is not None and spec.origin is not None
     binaries = Path(spec.origin).parent / "pginstall18" / "bin"
     with folder() as home, (home / "log").open("wb") as log:
-        initdb = [*user, binaries / "initdb", "-D", home / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]
+        initdb = [*user, str(binaries / "initdb"), "-D", str(home / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
         subprocess.run([*initdb, *locale], check=True, stdout=log, stderr=log)
         settings = [part for setting in FAST for part in ("-c", setting)]
-        command = [*user, binaries / "postgres", "-D", home / "data", "-k", home, "-c", "listen_addresses=", *settings]
+        where = ["-D", str(home / "data"), "-k", str(home), "-c", "listen_addresses="]
+        command = [*user, str(binaries / "postgres"), *where, *settings]
         server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
             _wait_for(home / ".s.PGSQL.5432")
@@ -52,7 +53,7 @@ def valkey() -> Iterator[str]:
     binary = next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
     with folder() as home:
         socket = home / "redis.sock"
-        command = [binary, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no"]
+        command = [str(binary), "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         try:
             _wait_for(socket)

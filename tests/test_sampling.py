@@ -9,7 +9,9 @@ from esrp.sampling import balanced
 
 @pytest.mark.parametrize(("characters", "scenarios"), [(20, 60), (4, 6), (3, 7), (1, 5), (5, 1), (6, 20)])
 @pytest.mark.parametrize("seed", [None, 7])
-def test_every_beginning_is_balanced_and_the_whole_is_complete(characters: int, scenarios: int, seed: int | None) -> None:
+def test_every_beginning_is_balanced_and_the_whole_is_complete(
+    characters: int, scenarios: int, seed: int | None
+) -> None:
     pairs = balanced([f"c{n}" for n in range(characters)], [f"s{n}" for n in range(scenarios)], seed=seed)
     assert len(set(pairs)) == characters * scenarios
     for taken in range(1, len(pairs) + 1):

@@ -130,7 +130,14 @@ def upgrade() -> None:
         "judge",
         "analytics",
     )
-    publish("gateway", "suites", "id, tenant_id, name, version, sha256, language, document", "generator", "judge", "analytics")
+    publish(
+        "gateway",
+        "suites",
+        "id, tenant_id, name, version, sha256, language, document",
+        "generator",
+        "judge",
+        "analytics",
+    )
     publish(
         "gateway",
         "transcript_dialogues",

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -18,7 +18,6 @@ from services.kit.ids import decode
 REQUIRED = ("run", "character", "scenario", "metric", "rater", "score")
 OPTIONAL = ("rater_kind", "replicate")
 LISTED = 100  # faults; a file with more is wrong as a whole
-CELL = 1 << 17  # characters of one CSV field
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = Iterator[tuple[int, Record]]
@@ -135,7 +134,6 @@ def _csv(body: bytes, ignored: dict[str, None], faults: _Faults) -> Records:
         text = body.decode()
     except UnicodeDecodeError as error:
         return faults.add(body.count(b"\n", 0, error.start) + 1, "this is not UTF-8")
-    csv.field_size_limit(CELL)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]

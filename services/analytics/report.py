@@ -5,7 +5,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from sqlalchemy import RowMapping
@@ -23,13 +23,15 @@ from services.kit.ids import encode
 SHORTEST, LONGEST = 50, 150  # of a reply: code points in Chinese, words in English (STATISTICS 7)
 DIGITS = 10  # of every number in a report (STATISTICS 3)
 
+Fields: TypeAlias = RowMapping | Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
     """Everything that a report is made of. ``kind`` is ``None`` where nobody has rated."""
 
-    run: RowMapping | Mapping[str, Any]
-    dialogues: Sequence[Mapping[str, Any]]
+    run: Fields
+    dialogues: Sequence[Fields]
     ratings: Sequence[Rating]
     kind: RaterKind | None
 
@@ -114,7 +116,7 @@ def build(material: Material) -> tuple[Report, str]:
     return report.model_copy(update={"sha256": _sha256(run, ratings, report)}), ratings.sha256
 
 
-def _sha256(run: Mapping[str, Any], ratings: Ratings, report: Report) -> str:
+def _sha256(run: Fields, ratings: Ratings, report: Report) -> str:
     """What the report rests on and every number in it (STATISTICS 3).
 
     Not the replies' lengths: they are no part of the ratings or the manifest, and the same ratings and manifest always
@@ -179,9 +181,9 @@ def _coverage(material: Material, ratings: Ratings, planned: int) -> Coverage:
     return Coverage(dialogues=planned, scored=len(rated), missing=missing)
 
 
-def _reason(dialogue: Mapping[str, Any], kind: RaterKind | None) -> str:
+def _reason(dialogue: Fields, kind: RaterKind | None) -> str:
     if dialogue["state"] == "failed":
-        return dialogue["error"] or "generator_error"
+        return str(dialogue["error"] or "generator_error")
     if dialogue["state"] != "done":
         return "not_played"
     verdicts = set(dialogue["verdicts"] or ()) if kind != "human" else set()
@@ -190,7 +192,7 @@ def _reason(dialogue: Mapping[str, Any], kind: RaterKind | None) -> str:
     return "no_valid_score" if verdicts <= {"no_valid_score", "done"} else "judge_error"
 
 
-def _lengths(dialogues: Iterable[Mapping[str, Any]], language: str) -> Lengths:
+def _lengths(dialogues: Iterable[Fields], language: str) -> Lengths:
     """Of the candidate's replies; the text is NFKC, as everywhere where text is counted (STATISTICS 7)."""
     replies = [normalise(reply) for dialogue in dialogues for reply in dialogue["replies"] if reply is not None]
     sizes = [len(reply.split()) if language == "en" else len(reply) for reply in replies]
@@ -221,13 +223,12 @@ def _limits(material: Material, ratings: Ratings, coverage: Coverage, found: Sco
     if found.overall.mean is not None and found.overall.intervals.population is None:
         yield "There are too few characters or scenarios for every interval; those that are missing are empty."
     if any(dialogue["own_log"] for dialogue in material.dialogues):
-        yield "Conversations from own logs have no scenario: each counts as its own, and `suite` speaks of such conversations."
+        yield "Conversations from own logs have no scenario: each is its own cluster; `suite` speaks of more of them."
     if run["experimental"]:
         yield f"The suite {run['suite_label']} is experimental."
-    yield f"It speaks of the characters and situations of {run['suite_label']}, in one language; other cultures may differ."
-    yield (
-        "Long conversations are not measured."
-        if run["transcript_id"] is None
-        else ("The conversations were recorded elsewhere; how they came about is not known here.")
-    )
+    yield f"It speaks of the characters and situations of {run['suite_label']}; other cultures may differ."
+    if run["transcript_id"] is not None:
+        yield "The conversations were recorded elsewhere; how they came about is not known here."
+    else:
+        yield f"Conversations longer than {run['rounds']} rounds are not measured."
     yield "Safety is not measured, nor how much replies differ from one another (diversity)."

@@ -10,7 +10,8 @@ from prometheus_client import Counter
 from esrp.api import FINAL
 from services.analytics import report, store
 from services.analytics.resources import Resources
-from services.jobs import AdvanceRun, Job, StoreRatings, SummariseRun
+from services.jobs import AdvanceRun, StoreRatings, SummariseRun
+from services.kit.queue import Job
 from services.kit.worker import Handler, Timer
 
 log = structlog.get_logger()

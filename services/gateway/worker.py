@@ -10,7 +10,8 @@ from prometheus_client import Counter
 from services.gateway import store
 from services.gateway.resources import Resources
 from services.gateway.runs import Place, advanced
-from services.jobs import AdvanceRun, Job, JudgeSlice, PlanRun, SummariseRun
+from services.jobs import AdvanceRun, JudgeSlice, PlanRun, SummariseRun
+from services.kit.queue import Job
 from services.kit.worker import Handler, Timer
 
 log = structlog.get_logger()

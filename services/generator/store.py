@@ -12,7 +12,6 @@ from services.generator.roleplay import OpenTurn, Role
 from services.kit.chat import Usage
 from services.kit.db import count, json, row, rows
 
-
 NOTHING = Usage()
 
 

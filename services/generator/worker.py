@@ -20,11 +20,11 @@ from services.generator.resources import Resources
 from services.generator.roleplay import Failure, Said, Scene, finished, play
 from services.generator.speakers import Candidate, candidate
 from services.generator.store import Claimed, Save
-from services.jobs import AdvanceRun, Job, JudgeSlice, PlanRun, PlaySlice
+from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
 from services.kit.batch import GroupCommit
 from services.kit.chat import Usage
 from services.kit.lease import Slice
-from services.kit.queue import Chime
+from services.kit.queue import Chime, Job
 from services.kit.worker import Handler, Timer
 
 log = structlog.get_logger()
@@ -159,8 +159,12 @@ class Stage:
         )
 
     async def _claim(self, lease: Slice, wanted: int) -> list[Claimed]:
-        async with self.resources.engine.begin() as tx:
-            return await store.claim(tx, self.run, lease.id, wanted)
+        try:
+            async with self.resources.engine.begin() as tx:
+                return await store.claim(tx, self.run, lease.id, wanted)
+        except (DBAPIError, OSError) as error:  # calls in flight are paid for: they go on while Postgres restarts
+            log.warning("dialogues.unclaimed", run_id=str(self.run["id"]), error=repr(error)[:200])
+            return []
 
     async def _write(self, saves: Sequence[Save]) -> list[bool]:
         """Save through a restart of Postgres: what was paid for is worth waiting for."""

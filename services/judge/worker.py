@@ -14,14 +14,14 @@ from sqlalchemy.exc import DBAPIError
 from esrp.dialogue import Dialogue, Turn
 from esrp.metrics import METRICS
 from esrp.suite import Suite
-from services.jobs import AdvanceRun, Job, JudgeSlice, StoreRatings
+from services.jobs import AdvanceRun, JudgeSlice, StoreRatings
 from services.judge import store
 from services.judge.rating import Fault, Verdict
 from services.judge.resources import Bench, Resources
 from services.judge.store import Claimed, Given
 from services.kit.batch import GroupCommit
 from services.kit.lease import Slice
-from services.kit.queue import Chime
+from services.kit.queue import Chime, Job
 from services.kit.worker import Handler, Timer
 
 log = structlog.get_logger()

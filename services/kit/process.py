@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from starlette.types import ASGIApp
 
-from services.jobs import Job, Service
+from services.kit.queue import Job
 from services.kit.settings import Settings, load
 from services.kit.telemetry import configure_logging
 from services.kit.web import serve
@@ -19,7 +19,7 @@ Resources = TypeVar("Resources")
 
 
 def main(
-    service: Service,
+    service: str,
     *,
     open_resources: Callable[[Settings], AbstractAsyncContextManager[Resources]],
     create_app: Callable[[Resources], ASGIApp],

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import structlog
 from arq.connections import ArqRedis, RedisSettings, create_pool
@@ -11,9 +13,15 @@ from redis import exceptions as redis_errors
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from services.jobs import Job
-
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One message: the run it is about. ``to`` is the service that works it."""
+
+    to: ClassVar[str]
+    run_id: UUID
 
 
 class Queue(Protocol):

@@ -11,8 +11,7 @@ from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 from prometheus_client import Counter
 
-from services.jobs import Job, Service
-from services.kit.queue import SERIALISED, queue_name, redis_settings
+from services.kit.queue import SERIALISED, Job, queue_name, redis_settings
 
 log = structlog.get_logger()
 
@@ -28,7 +27,7 @@ MAX_JOBS = 64
 
 
 async def work(
-    service: Service, redis_url: str, handlers: Mapping[type[Job], Handler], every: Mapping[Timer, float]
+    service: str, redis_url: str, handlers: Mapping[type[Job], Handler], every: Mapping[Timer, float]
 ) -> None:
     """Work messages and timers until cancelled.
 
@@ -41,7 +40,7 @@ async def work(
             tasks.create_task(_tick(timer, seconds))
 
 
-async def _answer(service: Service, redis_url: str, handlers: Mapping[type[Job], Handler]) -> None:
+async def _answer(service: str, redis_url: str, handlers: Mapping[type[Job], Handler]) -> None:
     while True:
         worker = Worker(
             functions=[

@@ -69,7 +69,11 @@ async def test_over_the_rate_the_answer_says_when_to_go_on(client: httpx2.AsyncC
 
 async def test_every_answer_carries_the_request_id(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/v1/runs/run_nothing", headers={"X-Request-ID": "mine-1"})
-    assert (answer.status_code, answer.headers["x-request-id"], answer.json()["request_id"]) == (404, "mine-1", "mine-1")
+    assert (answer.status_code, answer.headers["x-request-id"], answer.json()["request_id"]) == (
+        404,
+        "mine-1",
+        "mine-1",
+    )
 
 
 async def test_health_needs_no_key_and_readiness_names_what_is_away(resources: Resources) -> None:

@@ -58,7 +58,9 @@ async def test_two_characters_of_one_id_are_refused(client: httpx2.AsyncClient) 
     assert "character ids must be unique; twice: c1, c2" in answer.text
 
 
-async def test_recorded_dialogues_are_kept_and_the_same_again_is_the_same_transcript(client: httpx2.AsyncClient) -> None:
+async def test_recorded_dialogues_are_kept_and_the_same_again_is_the_same_transcript(
+    client: httpx2.AsyncClient,
+) -> None:
     body = {"name": "logs", "suite": "tiny", "dialogues": [{"character": "c1", "scenario": "s1", "turns": TURNS}]}
     first = await client.post("/v1/transcripts", json=body)
     again = await client.post("/v1/transcripts", json=body)

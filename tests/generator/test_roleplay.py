@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 from esrp.api import EndpointCandidate
-from services.generator.roleplay import OpenTurn, Said, candidate_request, play, simulator_request
+from services.generator.roleplay import Failure, OpenTurn, Said, Scene, candidate_request, play, simulator_request
 from services.kit.chat import ChatError
 from tests.builders import a_scene
 from tests.fakes import Scripted
@@ -13,7 +14,13 @@ BOT = EndpointCandidate(base_url="http://bot/v1", model="bot")
 FIRST = OpenTurn("Question number 1?", "First answer.")
 
 
-async def played(scene, turns, candidate, simulator, stopped=None):  # type: ignore[no-untyped-def]  # a test's shorthand
+async def played(
+    scene: Scene,
+    turns: Sequence[OpenTurn],
+    candidate: Scripted,
+    simulator: Scripted,
+    stopped: asyncio.Event | None = None,
+) -> tuple[list[Said], Failure | None]:
     saved: list[Said] = []
 
     async def save(said: Said) -> None:

@@ -84,7 +84,7 @@ async def test_no_spelling_of_loopback_gets_through(host: str) -> None:
         with pytest.raises((ClientConnectorError, InvalidURL)) as refused:
             await session.get(f"http://{host}:{server.port}/")
     # aiohttp itself refuses a bare number; whatever is looked up or written as an address comes to our check.
-    assert isinstance(refused.value, InvalidURL) or isinstance(refused.value.os_error, AddressRefused)
+    assert isinstance(getattr(refused.value, "os_error", None), AddressRefused) or host == "2130706433"
 
 
 async def test_an_allowed_network_gets_through() -> None:
