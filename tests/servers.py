@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +38,7 @@ def postgres() -> Iterator[Path]:
         command = [*user, str(binaries / "postgres"), *where, *settings]
         server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
-            _wait_for(home / ".s.PGSQL.5432")
+            _wait_until(lambda: subprocess.run([binaries / "pg_isready", "-q", "-h", home], check=False).returncode == 0)
             yield home
         finally:
             server.send_signal(3)
@@ -56,16 +56,16 @@ def valkey() -> Iterator[str]:
         command = [str(binary), "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         try:
-            _wait_for(socket)
+            _wait_until(socket.exists)
             yield f"unix://{socket}"
         finally:
             server.kill()
             server.wait(10)
 
 
-def _wait_for(socket: Path) -> None:
+def _wait_until(ready: Callable[[], bool]) -> None:
     for _ in range(600):
-        if socket.exists():
+        if ready():
             return
         time.sleep(0.05)
-    raise TimeoutError(f"{socket} did not appear")
+    raise TimeoutError("the server did not become ready")

@@ -46,7 +46,7 @@ async def import_ratings(request: Request, resources: Res, tenant: UUID, replace
         stored = await store.import_cells(tx, tenant, found.cells, replace=replace)
     return Imported(
         stored=stored,
-        missing=parsed.missing,
+        missing=found.missing,
         duplicates=found.repeated + len(found.cells) - stored,
         ignored_columns=parsed.ignored_columns,
     )

@@ -3,8 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -24,7 +24,7 @@ Records: TypeAlias = Iterator[tuple[int, Record]]
 
 
 class Line(NamedTuple):
-    """One rating as the file has it. ``replicate`` is ``None`` where the file does not say."""
+    """One row as the file has it; ``replicate`` and ``score`` are ``None`` where it does not say."""
 
     number: int
     run: str
@@ -34,7 +34,7 @@ class Line(NamedTuple):
     metric: str
     rater: str
     kind: RaterKind
-    score: int
+    score: int | None
 
 
 class Cell(NamedTuple):
@@ -62,93 +62,82 @@ class Named(NamedTuple):
 Dialogues: TypeAlias = Mapping[UUID, Mapping[tuple[str, str | None], Sequence[Named]]]
 
 
+class Wrong(NamedTuple):
+    """A line that cannot be stored, and why."""
+
+    line: int
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A file's lines with a score, how many had none, and the columns that were not read."""
+    """A file's lines, the columns that were not read, and what is wrong."""
 
     lines: list[Line]
-    missing: int
     ignored_columns: list[str]
+    wrong: list[Wrong]
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The cells to store, each once, and how many lines said the same again."""
+    """The cells to store, each once, how many lines had no score, and how many said again what another said."""
 
     cells: list[Cell]
+    missing: int
     repeated: int
 
 
-@dataclass
-class _Faults:
-    """What is wrong with a file, up to what anybody reads."""
-
-    found: list[Fault] = field(default_factory=list)
-
-    def add(self, line: int, message: str) -> None:
-        self.found.append(Fault(f"line {line}", message))
-        if len(self.found) >= LISTED:
-            self.check()
-
-    def check(self) -> None:
-        if self.found:
-            raise refused(self.found)
-
-
-def refused(faults: Sequence[Fault]) -> InvalidInput:
+def refused(wrong: Iterable[Wrong]) -> InvalidInput:
     """Nothing of the file is stored, because of these lines."""
+    faults = [Fault(f"line {line}", message) for line, message in sorted(wrong)]
     more = f" The first {LISTED} faults are listed." if len(faults) >= LISTED else ""
     first = f"{faults[0].pointer}: {faults[0].message}"
-    return InvalidInput(f"Nothing of the file was stored. {first}{more}", errors=faults)
+    return InvalidInput(f"Nothing of the file was stored. {first}{more}", errors=faults[:LISTED])
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
 def parse(body: bytes, content_type: str) -> Parsed:
-    """The lines of a CSV or NDJSON file; ``InvalidInput`` names the lines that are wrong, at most 100.
+    """The lines of a CSV or NDJSON file, and what is wrong with them; it stops reading after 100 faults.
 
-    A line whose score is empty is counted as missing. Columns that we do not know are named, in their order.
+    Columns that we do not know are named, in their order.
     """
-    faults = _Faults()
-    read = _ndjson if "json" in content_type.lower() else _csv
+    wrong: list[Wrong] = []
     ignored: dict[str, None] = {}
-    lines, missing = [], 0
-    for number, record in read(body.removeprefix(b"\xef\xbb\xbf"), ignored, faults):
+    lines = []
+    read = _ndjson if "json" in content_type.lower() else _csv
+    for number, record in read(body.removeprefix(b"\xef\xbb\xbf"), ignored, wrong):
         try:
-            line = _line(number, record)
+            lines.append(_line(number, record))
         except ValueError as error:
-            faults.add(number, str(error))
-            continue
-        if line is None:
-            missing += 1
-        else:
-            lines.append(line)
-    faults.check()
-    return Parsed(lines, missing, list(ignored))
+            wrong.append(Wrong(number, str(error)))
+    return Parsed(lines, list(ignored), wrong)
 
 
-def _csv(body: bytes, ignored: dict[str, None], faults: _Faults) -> Records:
+def _csv(body: bytes, ignored: dict[str, None], wrong: list[Wrong]) -> Records:
     """The records of a CSV file with a header; an empty field is ``None``."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        return faults.add(body.count(b"\n", 0, error.start) + 1, "this is not UTF-8")
+        return wrong.append(Wrong(body.count(b"\n", 0, error.start) + 1, "this is not UTF-8"))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        if wrong := _wrong_header(header):
-            return faults.add(1, wrong)
+        if reason := _wrong_header(header):
+            return wrong.append(Wrong(1, reason))
         ignored |= dict.fromkeys(name for name in header if name not in REQUIRED + OPTIONAL)
         first = reader.line_num + 1  # of the record: a quoted field may hold line ends
         for values in reader:
             if len(values) == len(header):
                 yield first, {name: value.strip() or None for name, value in zip(header, values, strict=True)}
             elif values:
-                faults.add(first, f"there are {len(values)} fields where the header names {len(header)}")
+                wrong.append(Wrong(first, f"there are {len(values)} fields where the header names {len(header)}"))
+            if len(wrong) >= LISTED:
+                return
             first = reader.line_num + 1
     except csv.Error as error:
-        faults.add(max(1, reader.line_num), f"this is not CSV: {error}")
+        wrong.append(Wrong(max(1, reader.line_num), f"this is not CSV: {error}"))
 
 
 def _wrong_header(header: Sequence[str]) -> str | None:
@@ -159,28 +148,30 @@ def _wrong_header(header: Sequence[str]) -> str | None:
     return None
 
 
-def _ndjson(body: bytes, ignored: dict[str, None], faults: _Faults) -> Records:
+def _ndjson(body: bytes, ignored: dict[str, None], wrong: list[Wrong]) -> Records:
     """The objects of a file with one JSON object a line."""
     for number, text in enumerate(body.split(b"\n"), 1):
+        if len(wrong) >= LISTED:
+            return
         if not text.strip():
             continue
         try:
             record = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            faults.add(number, f"this is not JSON: {error.msg}")
+            wrong.append(Wrong(number, f"this is not JSON: {error.msg}"))
             continue
         if not isinstance(record, dict):
-            faults.add(number, "this is not a JSON object")
+            wrong.append(Wrong(number, "this is not a JSON object"))
         elif lacking := [name for name in REQUIRED if name not in record and name != "score"]:
-            faults.add(number, f"{', '.join(lacking)} is missing")
+            wrong.append(Wrong(number, f"{', '.join(lacking)} is missing"))
         else:
             ignored |= dict.fromkeys(name for name in record if name not in REQUIRED + OPTIONAL)
             yield number, record
 
 
-def _line(number: int, record: Record) -> Line | None:
-    """The rating, or ``None`` if it has no score; ``ValueError`` says which column is wrong and how."""
-    line = Line(
+def _line(number: int, record: Record) -> Line:
+    """The row; ``ValueError`` says which column is wrong and how."""
+    return Line(
         number=number,
         run=_text(record, "run"),
         character=_text(record, "character"),
@@ -191,7 +182,6 @@ def _line(number: int, record: Record) -> Line | None:
         kind=_kind(record.get("rater_kind")),
         score=_score(record.get("score")),
     )
-    return line if line.score else None
 
 
 def _text(record: Record, name: str) -> str:
@@ -227,10 +217,10 @@ def _replicate(value: Any) -> int | None:
     return int(float(value))
 
 
-def _score(value: Any) -> int:
-    """1 to 5, or 0 for none. ``4.0`` is a 4: spreadsheets write whole numbers so where a column has gaps."""
+def _score(value: Any) -> int | None:
+    """1 to 5. ``4.0`` is a 4: spreadsheets write whole numbers so where a column has gaps."""
     if value in (None, ""):
-        return 0
+        return None
     if isinstance(value, bool) or not re.fullmatch(r"[1-5](\.0+)?", str(value)):
         raise ValueError(f"score {value!r} is not a whole number from 1 to 5")
     return int(float(value))
@@ -246,31 +236,39 @@ def run_ids(parsed: Parsed) -> list[UUID]:
 
 
 def resolve(parsed: Parsed, dialogues: Dialogues, *, replace: bool) -> Resolved:
-    """Match every line with the dialogue it means; ``InvalidInput`` names those that fit none, or contradict another.
+    """Match every line with the dialogue it means; ``InvalidInput`` names all that are wrong or contradict another.
 
-    ``dialogues`` holds the tenant's runs only. With ``replace`` the last of several scores of a cell counts.
+    A line without a score is missing: it is checked, counted and not stored. With ``replace`` the last of several
+    scores of a cell counts. ``dialogues`` holds the tenant's runs only.
     """
-    faults = _Faults()
+    wrong = list(parsed.wrong)
     find = _Finder(dialogues)
     cells: dict[tuple[UUID, str, str, str], Cell] = {}
+    missing = 0
     for line in parsed.lines:
         try:
-            cell = find(line)
+            run_id, meant = find(line)
         except ValueError as error:
-            faults.add(line.number, str(error))
+            wrong.append(Wrong(line.number, str(error)))
             continue
-        known = cells.setdefault((cell.dialogue_id, cell.metric, cell.rater, cell.kind), cell)
-        if known.score == cell.score:
+        if line.score is None:
+            missing += 1
             continue
-        if replace:
-            cells[cell.dialogue_id, cell.metric, cell.rater, cell.kind] = cell
-        else:
-            faults.add(
-                line.number,
-                f"the score is {cell.score}, and {known.score} on line {known.line} for the same cell and rater",
-            )
-    faults.check()
-    return Resolved(list(cells.values()), len(parsed.lines) - len(cells))
+        cell = _cell(line, run_id, meant, line.score)
+        known = cells.setdefault((meant.id, cell.metric, cell.rater, cell.kind), cell)
+        if known.score != cell.score and replace:
+            cells[meant.id, cell.metric, cell.rater, cell.kind] = cell
+        elif known.score != cell.score:
+            other = f"{known.score} on line {known.line} for the same cell and rater"
+            wrong.append(Wrong(line.number, f"the score is {cell.score}, and {other}"))
+    if wrong:
+        raise refused(wrong)
+    return Resolved(list(cells.values()), missing, len(parsed.lines) - missing - len(cells))
+
+
+def _cell(line: Line, run_id: UUID, meant: Named, score: int) -> Cell:
+    named = line.character, line.scenario, meant.replicate
+    return Cell(line.number, run_id, meant.id, *named, line.metric, line.rater, line.kind, score)
 
 
 class _Finder:
@@ -280,17 +278,15 @@ class _Finder:
         self._dialogues = dialogues
         self._runs: dict[str, UUID] = {}
 
-    def __call__(self, line: Line) -> Cell:
+    def __call__(self, line: Line) -> tuple[UUID, Named]:
+        """The run and the dialogue; ``ValueError`` says why there is not exactly one."""
         run_id = self._runs.get(line.run) or self._run(line.run)
         found = self._dialogues[run_id].get((line.character, line.scenario), ())
         if line.replicate is not None:
             found = [dialogue for dialogue in found if dialogue.replicate == line.replicate]
         if len(found) != 1:
             raise ValueError(_not_one(line, len(found)))
-        meant, key = found[0], (line.character, line.scenario)
-        return Cell(
-            line.number, run_id, meant.id, *key, meant.replicate, line.metric, line.rater, line.kind, line.score
-        )
+        return run_id, found[0]
 
     def _run(self, text: str) -> UUID:
         run_id = _run_id(text)

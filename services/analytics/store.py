@@ -8,9 +8,8 @@ from uuid import UUID
 from sqlalchemy import Row, RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.errors import Fault
 from esrp.stats import Rating
-from services.analytics.ratings import LISTED, Cell, Named, refused
+from services.analytics.ratings import LISTED, Cell, Named, Wrong, refused
 from services.kit.db import count, json, row, rows
 
 KEY = "run_id, dialogue_id, metric, rater, kind"
@@ -136,7 +135,7 @@ async def _refuse_other_scores(tx: AsyncConnection) -> None:
     )
     if wrong:
         what = "the score is {score}, and {stored} is stored for the same cell and rater; ?replace=true replaces it"
-        raise refused([Fault(f"line {r['line']}", what.format(**r)) for r in wrong])
+        raise refused(Wrong(r["line"], what.format(**r)) for r in wrong)
 
 
 # --- what a report is made of -----------------------------------------------------------------------------------------
@@ -191,13 +190,14 @@ async def report(tx: AsyncConnection, run: RowMapping) -> dict[str, Any] | None:
 
 
 async def save_report(tx: AsyncConnection, run: RowMapping, document: dict[str, Any], ratings_sha256: str) -> None:
-    """Keep the report of the run's revision, in place of any before."""
+    """Keep the report of the run's revision, in place of any before; a reader of an old revision comes too late."""
     await count(
         tx,
         "INSERT INTO analytics.reports (run_id, tenant_id, revision, ratings_sha256, document, sha256)"
         " VALUES (:run, :tenant, :revision, :ratings, CAST(:document AS jsonb), :sha256)"
         " ON CONFLICT (run_id) DO UPDATE SET revision = excluded.revision, ratings_sha256 = excluded.ratings_sha256,"
-        " document = excluded.document, sha256 = excluded.sha256, created_at = now()",
+        " document = excluded.document, sha256 = excluded.sha256, created_at = now()"
+        " WHERE reports.revision <= excluded.revision",
         run=run["id"],
         tenant=run["tenant_id"],
         revision=run["revision"],

@@ -147,7 +147,7 @@ async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[Given]) -> l
 
 async def is_left(tx: AsyncConnection, run_id: UUID) -> bool:
     """Whether verdicts of the run wait for somebody."""
-    found = await row(tx, f"SELECT FROM judge.verdicts v WHERE v.run_id = :run AND {_FREE} LIMIT 1", run=run_id)
+    found = await row(tx, f"SELECT v.id FROM judge.verdicts v WHERE v.run_id = :run AND {_FREE} LIMIT 1", run=run_id)
     return found is not None
 
 

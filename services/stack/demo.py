@@ -1,0 +1,2 @@
+"""stub"""
+def demo(*, keep: bool) -> int: return 0
