@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,10 +27,8 @@ def postgres() -> Iterator[Path]:
 @pytest.fixture
 async def database(postgres: Path) -> AsyncIterator[str]:
     """The superuser's URL of a migrated, empty database for this test alone."""
-    name = f"t{uuid4().hex[:12]}"
-    await _execute(postgres, f"CREATE DATABASE {name} TEMPLATE template_esrp STRATEGY file_copy")
-    yield url(postgres, name)
-    await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    async with fresh_database(postgres) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +53,15 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keys") / "secret.key"
     KeyFile.create(path)
     return path
+
+
+@asynccontextmanager
+async def fresh_database(postgres: Path) -> AsyncIterator[str]:
+    """A copy of the migrated template, dropped in the end."""
+    name = f"t{uuid4().hex[:12]}"
+    await _execute(postgres, f"CREATE DATABASE {name} TEMPLATE template_esrp STRATEGY file_copy")
+    yield url(postgres, name)
+    await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def url(home: Path, name: str) -> str:

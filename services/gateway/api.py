@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import TypeAdapter, ValidationError
 
@@ -498,6 +499,18 @@ async def import_ratings(
         seconds=300,
     )
     return Response(answer.body, answer.status, media_type=answer.content_type)
+
+
+@router.get("/ratings", tags=["ratings"], responses={200: {"content": {"text/csv": {}, "application/x-ndjson": {}}}})
+async def export_ratings(
+    run: str, resources: Res, who: Reader, format: Literal["csv", "jsonl"] = "csv"
+) -> StreamingResponse:
+    """Every rating of a run, people's and judges', with the columns of the import."""
+    async with resources.engine.begin() as tx:
+        found = await store.find_run(tx, who.tenant_id, decode("run", run))
+    query = {"tenant": str(who.tenant_id), "run": str(found["id"]), "format": format}
+    rows = resources.peers.stream("analytics", "/internal/ratings", query)
+    return StreamingResponse(rows, media_type="text/csv" if format == "csv" else "application/x-ndjson")
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The other services, for a person's single read: one HTTP call, no queue."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,6 +59,19 @@ class Peers:
         if answer.status >= 400:
             raise _problem(peer, answer)
         return answer
+
+    async def stream(self, peer: Peer, path: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """A long answer as it comes; ``Unavailable`` if it does not begin."""
+        try:
+            async with self._session(peer).get(
+                self._base(peer) + path, params=query, headers={INTERNAL: self._token}
+            ) as response:
+                if response.status >= 400:
+                    raise _problem(peer, Forwarded(response.status, await response.read(), response.content_type))
+                async for chunk in response.content.iter_any():
+                    yield chunk
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unavailable(f"The {peer} service does not answer; try again in a moment.", retry_after=2) from error
 
     async def ready(self) -> dict[str, bool]:
         """Whether each answers that it is ready."""

@@ -293,7 +293,8 @@ async def dialogues(
                 FROM judge.verdicts_v1 v WHERE v.run_id = d.run_id AND v.dialogue_id = d.id), '[]') AS verdicts
         FROM generator.dialogues_v1 d
         WHERE d.tenant_id = :tenant AND d.position > :after
-            AND (CAST(:run AS uuid) IS NULL OR d.run_id = :run) AND (CAST(:dialogue AS uuid) IS NULL OR d.id = :dialogue)
+            AND (CAST(:run AS uuid) IS NULL OR d.run_id = :run)
+            AND (CAST(:dialogue AS uuid) IS NULL OR d.id = :dialogue)
             AND (CAST(:character AS text) IS NULL OR d.character = :character)
             AND (CAST(:scenario AS text) IS NULL OR d.scenario = :scenario)
             AND (CAST(:state AS text) IS NULL OR d.state = :state)

@@ -73,7 +73,8 @@ async def visible(tx: AsyncConnection, tenant_id: UUID) -> list[SuiteOut]:
     """Every version of every suite that the tenant can use, by age."""
     found = await rows(
         tx,
-        f"SELECT {_COLUMNS} FROM gateway.suites WHERE tenant_id = ANY(CAST(:tenants AS uuid[])) ORDER BY created_at, id",
+        f"SELECT {_COLUMNS} FROM gateway.suites WHERE tenant_id = ANY(CAST(:tenants AS uuid[]))"
+        " ORDER BY created_at, id",
         tenants=[tenant_id, EVERYONE],
     )
     return [suite_out(suite) for suite in found]
@@ -100,7 +101,8 @@ def suite_out(suite: RowMapping) -> SuiteOut:
 
 
 _COLUMNS = (
-    "id, tenant_id, name, version, sha256, language, created_at, (document ->> 'experimental')::boolean AS experimental,"
+    "id, tenant_id, name, version, sha256, language, created_at,"
+    " (document ->> 'experimental')::boolean AS experimental,"
     " jsonb_array_length(document -> 'characters') AS characters,"
     " jsonb_array_length(document -> 'scenarios') AS scenarios"
 )

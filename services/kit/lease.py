@@ -19,7 +19,7 @@ LENGTH = 20.0  # seconds of claiming; then a successor is rung and the calls in 
 
 
 class Slice:
-    """One lease on a run's rows. ``stopped`` is set when no new call may start: cancelled, lease lost, or time is up."""
+    """One lease on a run's rows. ``stopped``: no new call may start, for it is cancelled, lost, or time is up."""
 
     def __init__(self, engine: AsyncEngine, schema: str, run_id: UUID, tenant_id: UUID) -> None:
         self.id = uuid4()

@@ -1,4 +1,4 @@
-"""Candidates' keys at rest, and the token by which the services know each other. The key file is not in the database."""
+"""Candidates' keys at rest, and the token by which the services know each other; both from one file."""
 
 import hashlib
 from pathlib import Path

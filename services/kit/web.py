@@ -1,7 +1,9 @@
 """The serving half of a service: problems, request ids, body limits, health and metrics."""
 
+import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -71,14 +73,30 @@ def create_app(
 
 
 async def serve(app: ASGIApp, listen: str) -> None:
-    """Serve on ``unix:/path`` or ``tcp:host:port`` until cancelled or told to stop by a signal."""
+    """Serve on ``unix:/path`` or ``tcp:host:port`` until cancelled; answers under way may end."""
     kind, _, where = listen.partition(":")
     host, _, port = where.rpartition(":")
     at: dict[str, Any] = {"uds": where} if kind == "unix" else {"host": host, "port": int(port)}
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, server_header=False, **at
     )
-    await uvicorn.Server(config).serve()
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: a process stops its web and working halves together."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the process's."""
+        yield
 
 
 # --- problems ---------------------------------------------------------------------------------------------------------

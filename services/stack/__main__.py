@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from esrp.errors import EsrpError
 from services.stack.demo import demo
 from services.stack.errors import CannotStart
 from services.stack.up import say, up
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
         if options.word == "demo":
             return demo(keep=options.keep)
         return up(port=options.port, data=options.data, forget=options.ephemeral, config=options.config)
-    except CannotStart as error:
+    except (CannotStart, EsrpError) as error:
         say(str(error))
         return 1
     except KeyboardInterrupt:

