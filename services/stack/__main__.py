@@ -1,12 +1,12 @@
 """`python -P -m services.stack up|demo`: what `esrp up` and `esrp demo` hand over to."""
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from esrp.errors import EsrpError
-from services.stack.demo import demo
 from services.stack.errors import CannotStart
 from services.stack.up import say, up
 
@@ -25,7 +25,9 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.word == "demo":
-            return demo(keep=options.keep)
+            # Statistics and SDK take half a second to import, which `up` need not pay.
+            code: int = importlib.import_module("services.stack.demo").demo(keep=options.keep)
+            return code
         return up(port=options.port, data=options.data, forget=options.ephemeral, config=options.config)
     except (CannotStart, EsrpError) as error:
         say(str(error))

@@ -65,6 +65,7 @@ class Postgres:
         self._who = identity() if who is None else who
         self._data = home.path / "postgres"
         self._binaries, self._socket = _binaries(), home.run
+        self._copies: Path | None = None
         if self._who.owner is not None:
             self._move_to_where_its_user_reaches(self._who.owner)
 
@@ -104,6 +105,11 @@ class Postgres:
             directory=self._data,
             owner=self._who.owner,
         )
+
+    def close(self) -> None:
+        """Once it has stopped: what was copied for another user is removed."""
+        if self._copies is not None:
+            shutil.rmtree(self._copies, ignore_errors=True)
 
     def _command(self, name: str, data: Path, *options: str) -> list[str]:
         # Another user may be kept out by a folder above the data; its working directory it always reaches.
@@ -168,7 +174,7 @@ class Postgres:
 
     def _move_to_where_its_user_reaches(self, owner: int) -> None:
         """Binaries and socket; the environment that we run from may lie in somebody's private home."""
-        place = private_folder(short_folder(self._home.path, "postgres"), 0o711)
+        self._copies = place = private_folder(short_folder(self._home.path, "postgres"), 0o711)
         self._binaries = _copied(self._binaries, place / "site-packages")
         self._socket = place / "run"
         self._socket.mkdir(mode=0o700, exist_ok=True)

@@ -115,7 +115,10 @@ class Child:
         pause, tries = FIRST_PAUSE, 0
         while not self._stopping:
             born = time.monotonic()
-            ended = await self._live()
+            try:
+                ended = await self._live()
+            except (CannotStart, OSError) as error:
+                ended = f"could not be started ({error})"
             if self._stopping:
                 return
             tries += 1

@@ -70,6 +70,8 @@ class Stack:
         """Services first, then what they stand on."""
         await asyncio.gather(*(child.stop(SERVICE_GRACE) for child in self._services))
         await asyncio.gather(*(child.stop(SERVER_GRACE) for child in self._servers))
+        if self._postgres is not None:
+            self._postgres.close()
         await self._tether.close()
 
     def kill(self) -> None:
@@ -158,7 +160,8 @@ async def conduct(stack: Stack, work: Callable[[Stack], Awaitable[int]]) -> int:
             stack.kill()
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # nohup esrp up
+    for number in (signal.SIGINT, signal.SIGTERM, *hangup):
         asyncio.get_running_loop().add_signal_handler(number, signalled)
     working = asyncio.create_task(_start_and_work(stack, work))
     stopped = asyncio.create_task(stop.wait())

@@ -3,6 +3,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -47,10 +48,9 @@ def test_secrets_are_for_the_owner_only_and_stay_the_same(tmp_path: Path) -> Non
     assert {mode(tmp_path / "bootstrap.key"), mode(tmp_path / "secret.key")} == {0o600}
 
 
-def test_sockets_are_in_the_data_folder_where_the_path_is_short_enough(tmp_path: Path) -> None:
-    folder = Path("/tmp") / tmp_path.name  # noqa: S108
-    with kept(folder) as home:
-        assert home.run == folder / "run"
+def test_sockets_are_in_the_data_folder_where_the_path_is_short_enough() -> None:
+    with TemporaryDirectory(dir="/tmp") as folder, kept(Path(folder)) as home:
+        assert home.run == Path(folder) / "run"
         assert mode(home.run) == 0o700
 
 
@@ -84,7 +84,10 @@ def test_what_a_killed_ephemeral_stack_left_is_removed_by_the_next(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with ephemeral() as alive:
         killed = subprocess.run(
-            [sys.executable, "-c", VICTIM], env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", VICTIM],
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert Path(killed.stdout.strip()).is_dir()
 

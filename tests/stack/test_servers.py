@@ -32,6 +32,7 @@ async def postgres(home: Home, who: Identity | None = None) -> AsyncIterator[tup
         yield server, child
     finally:
         await child.stop(10)
+        server.close()
 
 
 async def ask(server: Postgres, sql: str) -> object:
@@ -87,7 +88,9 @@ async def test_a_pid_file_that_names_a_foreign_process_is_removed_and_the_proces
     with kept(tmp_path) as home:
         async with postgres(home) as (server, _):
             pass
-        (tmp_path / "postgres" / "postmaster.pid").write_text(f"{other.pid}\n{tmp_path}\n1\n5432\n\n\n  1 2\nready   \n")
+        (tmp_path / "postgres" / "postmaster.pid").write_text(
+            f"{other.pid}\n{tmp_path}\n1\n5432\n\n\n  1 2\nready   \n"
+        )
         async with postgres(home) as (server, _):
             assert await ask(server, "SELECT 1") == 1
     assert other.poll() is None

@@ -17,6 +17,14 @@ from tests.stack.processes import until, until_gone
 STEADY = "import time; print('working', flush=True); time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
 
+TALKATIVE = """
+import time
+print("hello", flush=True)
+time.sleep(0.5)
+print("WARNING disk\\nfine", flush=True)
+time.sleep(60)
+"""
+
 PARENT = """
 import asyncio, signal, sys
 from pathlib import Path
@@ -101,8 +109,7 @@ async def test_a_child_that_does_not_listen_is_killed_when_its_grace_is_over(nur
 
 
 async def test_output_goes_to_the_log_and_only_warnings_to_the_terminal(nursery: Nursery) -> None:
-    code = "import time; print('hello', flush=True); time.sleep(0.5); print('WARNING disk\\nfine', flush=True); time.sleep(60)"
-    child = nursery.start(code)
+    child = nursery.start(TALKATIVE)
     await child.wait_ready()
 
     await until(lambda: "fine" in nursery.log.read_text())
