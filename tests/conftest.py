@@ -39,12 +39,12 @@ def valkey() -> Iterator[str]:
 
 
 @pytest.fixture
-async def redis_url(valkey: str) -> AsyncIterator[str]:
+async def redis_url(valkey: str) -> str:
     """The URL of an empty Valkey."""
     client = redis.asyncio.Redis.from_url(valkey)
     await client.flushall()
     await client.aclose()
-    yield valkey
+    return valkey
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,19 @@ def postgres() -> Iterator[Path]:
     assert spec is not None and spec.origin is not None
     binaries = Path(spec.origin).parent / "pginstall18" / "bin"
     with folder() as home, (home / "log").open("wb") as log:
-        initdb = [*user, str(binaries / "initdb"), "-D", str(home / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]
+        initdb = [
+            *user,
+            str(binaries / "initdb"),
+            "-D",
+            str(home / "data"),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "-N",
+        ]
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
         subprocess.run([*initdb, *locale], check=True, stdout=log, stderr=log)
         settings = [part for setting in FAST for part in ("-c", setting)]
@@ -38,7 +50,9 @@ def postgres() -> Iterator[Path]:
         command = [*user, str(binaries / "postgres"), *where, *settings]
         server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
-            _wait_until(lambda: subprocess.run([binaries / "pg_isready", "-q", "-h", home], check=False).returncode == 0)
+            _wait_until(
+                lambda: subprocess.run([binaries / "pg_isready", "-q", "-h", home], check=False).returncode == 0
+            )
             yield home
         finally:
             server.send_signal(3)

@@ -45,7 +45,8 @@ def upgrade() -> None:
     publish(
         "analytics",
         "ratings",
-        "tenant_id, run_id, dialogue_id, character, scenario, replicate, metric, rater, kind, score, explanation, created_at",
+        "tenant_id, run_id, dialogue_id, character, scenario, replicate, metric, rater, kind, score, explanation,"
+        " created_at",
         "gateway",
     )
     publish("analytics", "reports", "run_id, tenant_id, revision, sha256, created_at", "gateway")

@@ -1,6 +1,6 @@
 """What the analytics service does when it is rung, and what it looks for by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from services.analytics import report, store
 from services.analytics.resources import Resources
 from services.jobs import AdvanceRun, StoreRatings, SummariseRun
 from services.kit.queue import Job
-from services.kit.worker import Handler, Timer
+from services.kit.worker import Handler
 
 log = structlog.get_logger()
 
@@ -25,20 +25,11 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
     return {StoreRatings: partial(store_ratings, resources), SummariseRun: partial(summarise_run, resources)}
 
 
-def timers(resources: Resources) -> Mapping[Timer, float]:
-    """What is looked for without a message, and how often in seconds."""
-    return {partial(look_around, resources): 5.0}
-
-
-async def look_around(resources: Resources) -> None:
+async def look_around(resources: Resources) -> Sequence[Job]:
     """Find open runs with scores that are not here yet, or that wait for their report."""
     async with resources.engine.begin() as tx:
         waiting = await store.open_work(tx)
-    for run in waiting:
-        if run["unsummarised"]:
-            await summarise_run(resources, run["id"])
-        else:
-            await store_ratings(resources, run["id"])
+    return [SummariseRun(run["id"]) if run["unsummarised"] else StoreRatings(run["id"]) for run in waiting]
 
 
 async def store_ratings(resources: Resources, run_id: UUID) -> None:

@@ -1,6 +1,6 @@
 """What moves a run: only the gateway does, from what the other services publish."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from services.gateway.resources import Resources
 from services.gateway.runs import Place, advanced
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, SummariseRun
 from services.kit.queue import Job
-from services.kit.worker import Handler, Timer
+from services.kit.worker import Handler
 
 log = structlog.get_logger()
 
@@ -24,17 +24,10 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
     return {AdvanceRun: partial(advance_run, resources)}
 
 
-def timers(resources: Resources) -> Mapping[Timer, float]:
-    """What is looked for without a message, and how often in seconds."""
-    return {partial(look_around, resources): 5.0}
-
-
-async def look_around(resources: Resources) -> None:
-    """Move every run that is not final."""
+async def look_around(resources: Resources) -> Sequence[Job]:
+    """Every run that is not final may have moved on."""
     async with resources.engine.begin() as tx:
-        runs = await store.open_runs(tx)
-    for run_id in runs:
-        await advance_run(resources, run_id)
+        return [AdvanceRun(run_id) for run_id in await store.open_runs(tx)]
 
 
 async def advance_run(resources: Resources, run_id: UUID) -> None:

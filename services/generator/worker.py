@@ -25,7 +25,7 @@ from services.kit.batch import GroupCommit
 from services.kit.chat import Usage
 from services.kit.lease import Slice
 from services.kit.queue import Chime, Job
-from services.kit.worker import Handler, Timer
+from services.kit.worker import Handler
 
 log = structlog.get_logger()
 
@@ -40,18 +40,13 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
     return {PlanRun: partial(plan_run, resources), PlaySlice: partial(play_slice, resources)}
 
 
-def timers(resources: Resources) -> Mapping[Timer, float]:
-    """What is looked for without a message, and how often in seconds."""
-    return {partial(look_around, resources): 5.0}
-
-
-async def look_around(resources: Resources) -> None:
-    """Find runs that were not written down, or have dialogues that nobody plays; ring ourselves."""
+async def look_around(resources: Resources) -> Sequence[Job]:
+    """Find runs that were not written down, or have dialogues that nobody plays."""
     async with resources.engine.begin() as tx:
         await store.forget_dead_slices(tx)
         runs = await store.open_runs(tx)
-    await resources.queue.ring(*(PlanRun(run["id"]) for run in runs if not run["planned"]))
-    await resources.queue.ring(*(PlaySlice(run["id"]) for run in runs if run["planned"] and run["free"]))
+    unplanned: list[Job] = [PlanRun(run["id"]) for run in runs if not run["planned"]]
+    return unplanned + [PlaySlice(run["id"]) for run in runs if run["planned"] and run["free"]]
 
 
 async def plan_run(resources: Resources, run_id: UUID) -> None:

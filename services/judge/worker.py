@@ -22,7 +22,7 @@ from services.judge.store import Claimed, Given
 from services.kit.batch import GroupCommit
 from services.kit.lease import Slice
 from services.kit.queue import Chime, Job
-from services.kit.worker import Handler, Timer
+from services.kit.worker import Handler
 
 log = structlog.get_logger()
 
@@ -39,17 +39,11 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
     return {JudgeSlice: partial(judge_slice, resources)}
 
 
-def timers(resources: Resources) -> Mapping[Timer, float]:
-    """What is looked for without a message, and how often in seconds."""
-    return {partial(look_around, resources): 5.0}
-
-
-async def look_around(resources: Resources) -> None:
-    """Find runs with dialogues that nobody rates, and ring ourselves."""
+async def look_around(resources: Resources) -> Sequence[Job]:
+    """Find runs with dialogues that nobody rates."""
     async with resources.engine.begin() as tx:
         await store.forget_dead_slices(tx)
-        runs = await store.unrated_runs(tx)
-    await resources.queue.ring(*map(JudgeSlice, runs))
+        return [JudgeSlice(run_id) for run_id in await store.unrated_runs(tx)]
 
 
 async def judge_slice(resources: Resources, run_id: UUID) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TypeVar
 
 from starlette.types import ASGIApp
@@ -13,7 +14,7 @@ from services.kit.queue import Job
 from services.kit.settings import Settings, load
 from services.kit.telemetry import configure_logging
 from services.kit.web import serve
-from services.kit.worker import Handler, Timer, work
+from services.kit.worker import Handler, work
 
 Resources = TypeVar("Resources")
 
@@ -24,7 +25,7 @@ def main(
     open_resources: Callable[[Settings], AbstractAsyncContextManager[Resources]],
     create_app: Callable[[Resources], ASGIApp],
     handlers: Callable[[Resources], Mapping[type[Job], Handler]],
-    timers: Callable[[Resources], Mapping[Timer, float]],
+    look_around: Callable[[Resources], Awaitable[Sequence[Job]]],
 ) -> None:
     """``python -m services.<service> [serve|work]``; without a word, both."""
     words = sys.argv[1:]
@@ -39,7 +40,7 @@ def main(
             if words != ["work"]:
                 parts.append(serve(create_app(resources), settings.listen))
             if words != ["serve"]:
-                parts.append(work(service, settings.redis_url, handlers(resources), timers(resources)))
+                parts.append(work(service, settings.redis_url, handlers(resources), partial(look_around, resources)))
             await run(*parts)
 
     asyncio.run(process())

@@ -1,7 +1,7 @@
 """The working half of a service: answers the doorbell, and looks for itself every few seconds."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 from uuid import UUID
@@ -16,7 +16,7 @@ from services.kit.queue import SERIALISED, Job, queue_name, redis_settings
 log = structlog.get_logger()
 
 Handler = Callable[[UUID], Awaitable[None]]
-Timer = Callable[[], Awaitable[None]]
+Look = Callable[[], Awaitable[Sequence[Job]]]
 
 JOBS = Counter("esrp_worker_jobs_total", "Messages worked", ["job", "outcome"])
 
@@ -24,20 +24,19 @@ JOBS = Counter("esrp_worker_jobs_total", "Messages worked", ["job", "outcome"])
 JOB_TIMEOUT = 300
 # In flight at once. Slices mostly wait for models, so this is not about processors.
 MAX_JOBS = 64
+# Seconds between looks: what a lost message costs. A look is a few milliseconds of Postgres.
+PAUSE = 5.0
 
 
-async def work(
-    service: str, redis_url: str, handlers: Mapping[type[Job], Handler], every: Mapping[Timer, float]
-) -> None:
-    """Work messages and timers until cancelled.
+async def work(service: str, redis_url: str, handlers: Mapping[type[Job], Handler], look_around: Look) -> None:
+    """Answer messages, and look around every few seconds, until cancelled.
 
-    ``handlers`` maps each message to what works it; ``every`` maps what looks for work by itself to seconds.
-    The timers do not need Redis, so nothing depends on a message arriving.
+    ``handlers`` maps each message to what works it; ``look_around`` finds what should have been rung for. That is
+    worked right here, without Redis: nothing depends on a message arriving.
     """
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_answer(service, redis_url, handlers))
-        for timer, seconds in every.items():
-            tasks.create_task(_tick(timer, seconds))
+        tasks.create_task(_look(tasks, handlers, look_around))
 
 
 async def _answer(service: str, redis_url: str, handlers: Mapping[type[Job], Handler]) -> None:
@@ -86,10 +85,21 @@ def _guarded(job: type[Job], handler: Handler) -> Callable[..., Awaitable[None]]
     return guarded
 
 
-async def _tick(timer: Timer, seconds: float) -> None:
+async def _look(tasks: asyncio.TaskGroup, handlers: Mapping[type[Job], Handler], look_around: Look) -> None:
+    busy: set[Job] = set()
+
+    async def do(job: Job) -> None:
+        try:
+            await _guarded(type(job), handlers[type(job)])({}, str(job.run_id))
+        finally:
+            busy.discard(job)
+
     while True:
         try:
-            await timer()
+            for job in await look_around():
+                if job not in busy:
+                    busy.add(job)
+                    tasks.create_task(do(job))
         except Exception:
-            log.exception("timer.failed", timer=repr(timer))
-        await asyncio.sleep(seconds)
+            log.exception("look.failed")
+        await asyncio.sleep(PAUSE)

@@ -12,6 +12,7 @@ from services.judge.rating import Fault, Score, Unserved, Verdict
 from services.judge.worker import judge_slice, look_around
 from services.kit.chat import Usage
 from services.kit.ids import verdict_id
+from services.kit.queue import Job
 from tests.judge.conftest import NINE, TURNS, Convene, Court, ScriptedRater
 
 
@@ -231,10 +232,8 @@ async def test_a_worker_that_is_stopped_leaves_its_verdicts_free_at_once(convene
     assert await court.states() == {"done": 2}
 
 
-async def found_by_looking(court: Court) -> list[JudgeSlice]:
-    court.queue.jobs.clear()
-    await look_around(court.resources)
-    return [job for job in court.queue.jobs if isinstance(job, JudgeSlice)]
+async def found_by_looking(court: Court) -> list[Job]:
+    return list(await look_around(court.resources))
 
 
 async def test_work_that_nobody_was_rung_for_is_found_and_only_as_long_as_there_is_some(convene: Convene) -> None:

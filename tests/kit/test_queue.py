@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import redis.asyncio
 
 from services.jobs import AdvanceRun, PlanRun
-from services.kit.queue import ArqQueue, Chime, RecordedQueue
+from services.kit.queue import ArqQueue, Chime, Job, RecordedQueue
 from services.kit.worker import work
 
 RUN = uuid4()
@@ -23,7 +23,7 @@ async def test_a_message_reaches_its_handler_and_a_failing_handler_does_not_stop
         enough.set()
 
     queue = ArqQueue(redis_url)
-    worker = asyncio.create_task(work("generator", redis_url, {PlanRun: handler}, {}))
+    worker = asyncio.create_task(work("generator", redis_url, {PlanRun: handler}, nothing))
     await queue.ring(PlanRun(RUN), PlanRun(RUN))
     async with asyncio.timeout(20):
         await enough.wait()
@@ -33,21 +33,25 @@ async def test_a_message_reaches_its_handler_and_a_failing_handler_does_not_stop
     assert heard == [RUN, RUN]
 
 
-async def test_a_timer_works_without_redis() -> None:
-    ticks = asyncio.Semaphore(0)
+async def test_what_is_found_by_looking_around_is_worked_without_redis() -> None:
+    heard = asyncio.Event()
 
-    async def timer() -> None:
-        ticks.release()
+    async def handler(run_id: UUID) -> None:
+        assert run_id == RUN
+        heard.set()
 
-    async def never(_: UUID) -> None:
-        raise AssertionError("nobody can have rung")
+    async def look_around() -> list[Job]:
+        return [PlanRun(RUN), PlanRun(RUN)]
 
-    worker = asyncio.create_task(work("generator", "unix:///nowhere.sock", {PlanRun: never}, {timer: 0.01}))
+    worker = asyncio.create_task(work("generator", "unix:///nowhere.sock", {PlanRun: handler}, look_around))
     async with asyncio.timeout(20):
-        for _ in range(3):
-            await ticks.acquire()
+        await heard.wait()
     worker.cancel()
     await asyncio.gather(worker, return_exceptions=True)
+
+
+async def nothing() -> list[Job]:
+    return []
 
 
 async def test_ringing_where_nobody_hears_is_no_error() -> None:

@@ -181,6 +181,20 @@ async def test_services_killed_and_valkey_emptied_in_the_middle_lose_nothing(sta
     assert len(stack.models.sent_to("bot")) == 12 + 6
 
 
+async def test_a_run_ends_though_valkey_is_emptied_all_the_time(stack: Stack) -> None:
+    async def empty() -> None:
+        client = redis.asyncio.Redis.from_url(stack.redis_url)
+        while True:
+            await client.flushall()
+            await asyncio.sleep(0.01)
+
+    emptying = asyncio.create_task(empty())
+    run = await stack.done(await stack.run())
+    emptying.cancel()
+    assert (run.status, run.progress.judged) == ("succeeded", 6)
+    assert len(stack.models.sent_to("bot")) == 12
+
+
 async def test_recorded_dialogues_go_straight_to_judging_and_people_may_rate_them(stack: Stack) -> None:
     turns = [{"user": "Question number 1?", "assistant": "Recorded."}]
     dialogues = [{"character": c, "scenario": s, "turns": turns} for c in ("c1", "c2") for s in ("s1", "s2")]

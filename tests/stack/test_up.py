@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from esrp.client import AsyncClient
+from tests.builders import a_run_request, a_suite
+from tests.fakes import Models, serve_models
 from tests.stack.processes import belonging_to, until, until_gone
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("ESRP_")}
@@ -194,3 +196,27 @@ async def test_a_database_that_is_away_is_named_without_its_password(redis_url: 
 
     assert "The database cannot be migrated:" in said
     assert "hunter2" not in said
+
+
+async def test_after_kill_9_in_the_middle_of_a_run_the_next_one_goes_on_with_it(tmp_path: Path) -> None:
+    async with serve_models(Models()) as models:
+        models.gate.clear()
+        config = tmp_path / "esrp.yaml"
+        judge = {"name": "default", "kind": "chat", "base_url": models.base_url, "model": "judge"}
+        simulator = {"base_url": models.base_url, "model": "simulator"}
+        config.write_text(json.dumps({"simulator": simulator, "judges": [judge]}))
+        options = ("--data", str(tmp_path / "data"), "--config", str(config))
+        async with up(*options) as first:
+            async with AsyncClient(first.url, first.key) as client:
+                await client.upload_suite(a_suite().model_dump(mode="json"))
+                run = await client.create_run(a_run_request(models.base_url))
+            await until(lambda: len(models.sent_to("bot")) == 6)
+            left = set(belonging_to(tmp_path / "data"))
+            await first.end(signal.SIGKILL)
+            await until_gone(left)
+        models.gate.set()
+        async with up(*options) as second, AsyncClient(second.url, second.key) as client:
+            finished = await client.wait(run.id)
+            report = await client.report(run.id)
+    assert (finished.status, finished.progress.judged, report.coverage.scored) == ("succeeded", 6, 6)
+    assert len(models.sent_to("bot")) == 12 + 6  # the six in flight were paid for again, and nothing else
