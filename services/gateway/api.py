@@ -29,7 +29,7 @@ from services.kit.ids import decode, encode, uuid7
 
 Item = TypeVar("Item")
 router = APIRouter(prefix="/v1")
-YAML: dict[str, dict[str, Any]] = {"application/yaml": {}, "application/json": {}}
+YAML = {key: {"schema": {"$ref": "#/components/schemas/Suite"}} for key in ("application/yaml", "application/json")}
 
 
 # --- what a call brings with it ---------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ async def read_scenarios(
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": api.TranscriptRequest.model_json_schema(ref_template="#/$defs/{model}")},
+                "application/json": {"schema": {"$ref": "#/components/schemas/TranscriptRequest"}},
                 "application/x-ndjson": {},
             },
         }

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI
 
 from esrp import __version__
-from esrp.api import Problem
+from esrp.api import Problem, TranscriptRequest
+from esrp.suite import Suite
 from services.gateway.api import router
 from services.gateway.resources import Resources
 from services.gateway.seed import seed
@@ -53,4 +55,19 @@ def create_app(resources: Resources) -> FastAPI:
     )
     app.state.resources = resources
     app.include_router(router)
+    _describe_uploads(app)
     return app
+
+
+def _describe_uploads(app: FastAPI) -> None:
+    """Put the schemas of bodies that we parse ourselves into the OpenAPI document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        for model in (Suite, TranscriptRequest):
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            document["components"]["schemas"] |= {**schema.pop("$defs"), model.__name__: schema}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document

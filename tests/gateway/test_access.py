@@ -1,5 +1,8 @@
 """Who may ask: keys, scopes, tenants, rates."""
 
+import json
+import re
+
 import httpx2
 import pytest
 
@@ -95,3 +98,13 @@ async def test_health_needs_no_key_and_readiness_names_what_is_away(resources: R
 def test_an_id_of_another_kind_names_nothing() -> None:
     with pytest.raises(Exception, match="There is no run 'dlg_"):
         decode("run", "dlg_" + "0" * 32)
+
+
+async def test_the_api_describes_itself_and_every_reference_in_it_leads_somewhere(resources: Resources) -> None:
+    async with caller(resources, None) as anyone:
+        document = (await anyone.get("/openapi.json")).json()
+        assert (await anyone.get("/docs")).status_code == 200
+    references = set(re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert references >= {"Suite", "TranscriptRequest", "RunRequest", "Report", "Problem"}
+    assert references <= set(document["components"]["schemas"])
+    assert '"#/$defs' not in json.dumps(document)
