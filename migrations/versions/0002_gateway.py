@@ -85,6 +85,10 @@ TABLES = {
         created_at timestamptz NOT NULL DEFAULT now(),
         started_at timestamptz,
         finished_at timestamptz""",
+    "deletions": """
+        run_id uuid PRIMARY KEY,
+        tenant_id uuid NOT NULL,
+        created_at timestamptz NOT NULL DEFAULT now()""",
     "idempotency_keys": """
         tenant_id uuid NOT NULL,
         key text NOT NULL,
@@ -144,6 +148,7 @@ def upgrade() -> None:
         "tenant_id, transcript_id, position, character, scenario, replicate, turns",
         "generator",
     )
+    publish("gateway", "deletions", "run_id, tenant_id, created_at", "generator", "judge", "analytics")
     publish("gateway", "secrets", "id, tenant_id, sealed", "generator")
 
 

@@ -11,6 +11,7 @@ from esrp.api import FINAL
 from services.analytics import report, store
 from services.analytics.resources import Resources
 from services.jobs import AdvanceRun, StoreRatings, SummariseRun
+from services.kit.db import forget_deleted
 from services.kit.queue import Job
 from services.kit.worker import Handler
 
@@ -28,6 +29,7 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
 async def look_around(resources: Resources) -> Sequence[Job]:
     """Find open runs with scores that are not here yet, or that wait for their report."""
     async with resources.engine.begin() as tx:
+        await forget_deleted(tx, "analytics.ratings", "analytics.reports")
         waiting = await store.open_work(tx)
     return [SummariseRun(run["id"]) if run["unsummarised"] else StoreRatings(run["id"]) for run in waiting]
 

@@ -267,6 +267,14 @@ async def read_transcript(id: str, resources: Res, who: Reader) -> api.Transcrip
         return await transcripts.read(tx, who.tenant_id, decode("trn", id))
 
 
+@router.delete("/transcripts/{id}", status_code=204, tags=["transcripts"])
+async def delete_transcript(id: str, resources: Res, who: Writer) -> Response:
+    """Remove the transcript with its texts for good. The runs over it go first."""
+    async with resources.engine.begin() as tx:
+        await transcripts.delete(tx, who.tenant_id, decode("trn", id))
+    return Response(status_code=204)
+
+
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
@@ -373,6 +381,17 @@ async def resume_run(id: str, resources: Res, who: Writer) -> api.Run:
         answer = await _run(tx, who, run_id)
     await resources.queue.ring(PlanRun(run_id), PlaySlice(run_id), JudgeSlice(run_id), AdvanceRun(run_id))
     return answer
+
+
+@router.delete("/runs/{id}", status_code=204, tags=["runs"])
+async def delete_run(id: str, resources: Res, who: Writer) -> Response:
+    """Remove the run with its texts and ratings for good: from sight at once, from every table within seconds."""
+    async with resources.engine.begin() as tx:
+        run = await store.find_run(tx, who.tenant_id, decode("run", id), lock=True)
+        if run["status"] in api.OPEN:
+            raise WrongState(id, run["status"], "final; cancel it first")
+        await store.delete_run(tx, run)
+    return Response(status_code=204)
 
 
 async def _seen_run(id: str, resources: Res, who: Reader) -> UUID:

@@ -129,6 +129,18 @@ async def reopen(tx: AsyncConnection, run: RowMapping, status: RunStatus) -> Non
     await add_event(tx, run, "run.status", f"status:{run['revision'] + 1}:{status}", {"status": status, "phase": None})
 
 
+async def delete_run(tx: AsyncConnection, run: RowMapping) -> None:
+    """Remove the run and its secret; what the other services hold of it they remove when they see the note."""
+    await count(
+        tx,
+        "INSERT INTO gateway.deletions (run_id, tenant_id) VALUES (:run, :tenant)",
+        run=run["id"],
+        tenant=run["tenant_id"],
+    )
+    await count(tx, "DELETE FROM gateway.runs WHERE id = :run", run=run["id"])
+    await count(tx, "DELETE FROM gateway.secrets WHERE id = :secret", secret=run["secret_id"])
+
+
 async def counts(tx: AsyncConnection, run_ids: Sequence[UUID]) -> dict[UUID, Counts]:
     """How far each run is, from the views of generator, judge and analytics."""
     found = await rows(
@@ -291,7 +303,7 @@ async def dialogues(
             coalesce((SELECT jsonb_agg(jsonb_build_object('judge', v.judge, 'state', v.state,
                     'error', v.error ->> 'message', 'raw', v.raw) ORDER BY v.judge)
                 FROM judge.verdicts_v1 v WHERE v.run_id = d.run_id AND v.dialogue_id = d.id), '[]') AS verdicts
-        FROM generator.dialogues_v1 d
+        FROM generator.dialogues_v1 d JOIN gateway.runs r ON r.id = d.run_id
         WHERE d.tenant_id = :tenant AND d.position > :after
             AND (CAST(:run AS uuid) IS NULL OR d.run_id = :run)
             AND (CAST(:dialogue AS uuid) IS NULL OR d.id = :dialogue)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import RecordedDialogue, TranscriptOut
 from esrp.canonical import digest
-from esrp.errors import Fault, InvalidInput, NotFound
+from esrp.errors import Conflict, Fault, InvalidInput, NotFound
 from esrp.suite import Suite
 from services.gateway.suites import label
 from services.kit.db import count, json, row
@@ -84,6 +84,14 @@ async def read(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> TranscriptOut:
     if found is None:
         raise NotFound("transcript", encode("trn", id))
     return TranscriptOut(**{**found, "id": encode("trn", id)})
+
+
+async def delete(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> None:
+    """Remove it; ``Conflict`` while a run is over it."""
+    await find(tx, tenant_id, id)
+    if run := await row(tx, "SELECT id FROM gateway.runs WHERE transcript_id = :id LIMIT 1", id=id):
+        raise Conflict(f"Run {encode('run', run['id'])} is over this transcript; delete it first.")
+    await count(tx, "DELETE FROM gateway.transcripts WHERE id = :id", id=id)
 
 
 async def _same(tx: AsyncConnection, tenant_id: UUID, name: str, suite: RowMapping, sha256: str) -> RowMapping | None:

@@ -23,6 +23,7 @@ from services.generator.store import Claimed, Save
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
 from services.kit.batch import GroupCommit
 from services.kit.chat import Usage
+from services.kit.db import forget_deleted
 from services.kit.lease import Slice
 from services.kit.queue import Chime, Job
 from services.kit.worker import Handler
@@ -43,6 +44,7 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
 async def look_around(resources: Resources) -> Sequence[Job]:
     """Find runs that were not written down, or have dialogues that nobody plays."""
     async with resources.engine.begin() as tx:
+        await forget_deleted(tx, "generator.dialogues")
         await store.forget_dead_slices(tx)
         runs = await store.open_runs(tx)
     unplanned: list[Job] = [PlanRun(run["id"]) for run in runs if not run["planned"]]

@@ -20,6 +20,7 @@ from services.judge.rating import Fault, Verdict
 from services.judge.resources import Bench, Resources
 from services.judge.store import Claimed, Given
 from services.kit.batch import GroupCommit
+from services.kit.db import forget_deleted
 from services.kit.lease import Slice
 from services.kit.queue import Chime, Job
 from services.kit.worker import Handler
@@ -42,6 +43,7 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
 async def look_around(resources: Resources) -> Sequence[Job]:
     """Find runs with dialogues that nobody rates."""
     async with resources.engine.begin() as tx:
+        await forget_deleted(tx, "judge.verdicts")
         await store.forget_dead_slices(tx)
         return [JudgeSlice(run_id) for run_id in await store.unrated_runs(tx)]
 

@@ -68,6 +68,19 @@ async def test_recorded_dialogues_are_kept_and_the_same_again_is_the_same_transc
     assert again.json() == first.json() == (await client.get(f"/v1/transcripts/{first.json()['id']}")).json()
 
 
+async def test_a_transcript_is_deleted_once_no_run_is_over_it(client: httpx2.AsyncClient) -> None:
+    body = {"name": "logs", "suite": "tiny", "dialogues": [{"character": "c1", "scenario": "s1", "turns": TURNS}]}
+    id = (await client.post("/v1/transcripts", json=body)).json()["id"]
+    free = (await client.post("/v1/transcripts", json={**body, "name": "other"})).json()["id"]
+    asked = {"suite": "tiny", "candidate": {"kind": "transcript", "transcript": id}}
+    run = (await client.post("/v1/runs", json=asked)).json()["id"]
+    refused = await client.delete(f"/v1/transcripts/{id}")
+    assert (refused.status_code, run in refused.json()["detail"]) == (409, True)
+    assert (await client.delete(f"/v1/runs/{run}")).json()["code"] == "wrong_state"
+    assert (await client.delete(f"/v1/transcripts/{free}")).status_code == 204
+    assert (await client.get(f"/v1/transcripts/{free}")).status_code == 404
+
+
 async def test_own_logs_come_as_lines_and_need_no_scenario(client: httpx2.AsyncClient) -> None:
     lines = "\n".join(json.dumps({"character": "c1", "turns": TURNS * n}) for n in (1, 5))
     answer = await client.post("/v1/transcripts?name=logs&suite=tiny", content=lines, headers=NDJSON)

@@ -5,12 +5,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import pytest
 import redis.asyncio
 
 from esrp.metrics import METRIC_IDS
+from services.kit.db import open_engine, row
+from services.kit.ids import decode
 from tests.fakes import Answer, by_model, verdict
-from tests.pipeline.conftest import Stack
+from tests.pipeline.conftest import KEY, Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -212,6 +215,27 @@ async def test_recorded_dialogues_go_straight_to_judging_and_people_may_rate_the
     assert stored.model_dump() == {"stored": 2, "missing": 0, "duplicates": 0, "ignored_columns": ["mood"]}
     report = await stack.client.report(unjudged.id)
     assert (report.raters, report.metrics["fluency"].mean) == ("human", 2.5)
+
+
+async def test_a_deleted_run_is_gone_from_sight_at_once_and_from_every_table_soon(stack: Stack) -> None:
+    run = await stack.done(await stack.run(candidate={"api_key": "sk-hidden"}))
+    dialogue = await anext(stack.client.dialogues(run.id))
+    async with httpx2.AsyncClient(base_url=stack.url, headers={"Authorization": f"Bearer {KEY}"}) as client:
+        assert (await client.delete(f"/v1/runs/{run.id}")).status_code == 204
+        for path in (f"/v1/runs/{run.id}", f"/v1/runs/{run.id}/report", f"/v1/dialogues/{dialogue.id}"):
+            assert (await client.get(path)).status_code == 404
+        assert (await client.delete(f"/v1/runs/{run.id}")).status_code == 404
+    engine = open_engine(stack.environment["ESRP_DATABASE_URL"], "postgres")
+    tables = ("gateway.events", "generator.dialogues", "judge.verdicts", "analytics.ratings", "analytics.reports")
+    left = " + ".join(f"(SELECT count(*) FROM {table} WHERE run_id = :run)" for table in tables)
+    async with asyncio.timeout(30):
+        while True:
+            async with engine.begin() as tx:
+                found = await row(tx, f"SELECT {left} AS left", run=decode("run", run.id))
+            if found is not None and found["left"] == 0:
+                break
+            await asyncio.sleep(0.2)
+    await engine.dispose()
 
 
 async def test_a_check_plays_one_dialogue_and_stores_nothing(stack: Stack) -> None:
