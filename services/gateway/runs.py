@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from esrp.api import (
-    EndpointCandidate,
     ManifestSummary,
+    Params,
     Phase,
     Plan,
     RunError,
@@ -20,10 +20,10 @@ from esrp.canonical import digest
 from esrp.errors import InvalidInput, NotConfigured
 from esrp.metrics import METRICS
 from esrp.prompts import prompt_hashes
+from esrp.prompts.judging import JUDGE_PARAMS, JUDGE_SEES
+from esrp.prompts.labels import CHINESE
 from esrp.suite import Suite
 from services.kit.settings import JudgeSettings, ModelSettings, Settings
-
-JUDGE_SEES = ("character", "profile", "dialogue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,34 +99,38 @@ def _manifest(
     request: RunRequest, suite: Suite, simulator: ModelSettings | None, judges: Sequence[JudgeSettings]
 ) -> dict[str, Any]:
     """Everything that decides what is measured; not who is measured, nor addresses, keys, names or ports."""
+    recorded = isinstance(request.candidate, TranscriptCandidate)
     hashes = prompt_hashes(suite.language)
-    candidate = request.candidate
-    if isinstance(candidate, EndpointCandidate):
-        prompt = hashes["role"] if candidate.prompt == "suite" else digest(candidate.prompt)
-        asked: dict[str, Any] = {"prompt": prompt, "params": candidate.params.model_dump(), "sees": ["profile", "user"]}
-    else:
-        asked = {"prompt": "imported"}
     return {
         "version": 1,
         "suite": suite.sha256,
-        "candidate": asked,
-        "simulator": "imported"
-        if isinstance(candidate, TranscriptCandidate)
-        else simulator and {"model": simulator.model, "params": simulator.params, "prompt": hashes["simulator"]},
-        "judges": [
-            {
-                "kind": judge.kind,
-                "model": judge.model,
-                "params": judge.params,
-                "prompts": [hashes["judge"], hashes["judge_material"], digest([asdict(metric) for metric in METRICS])],
-                "sees": list(JUDGE_SEES),
-            }
-            for judge in sorted(judges, key=lambda judge: judge.name)
-        ],
+        "candidate": _candidate(request, hashes),
+        "simulator": "imported" if recorded else simulator and _simulated(simulator, hashes),
+        "judges": [_judged(judge, hashes) for judge in sorted(judges, key=lambda judge: judge.name)],
         "rounds": request.rounds,
         "replicates": request.replicates,
         "sample": request.sample and request.sample.model_dump(),
     }
+
+
+def _candidate(request: RunRequest, hashes: Mapping[str, str]) -> dict[str, Any]:
+    candidate = request.candidate
+    if isinstance(candidate, TranscriptCandidate):
+        return {"prompt": "imported"}
+    prompt = hashes["role"] if candidate.prompt == "suite" else digest(candidate.prompt)
+    return {"prompt": prompt, "params": candidate.params.model_dump(), "sees": ["profile", "user"]}
+
+
+def _simulated(model: ModelSettings, hashes: Mapping[str, str]) -> dict[str, Any]:
+    params = Params().model_dump() if model.params is None else model.params
+    return {"model": model.model, "params": params, "prompts": [hashes["simulator"], digest(CHINESE)]}
+
+
+def _judged(judge: JudgeSettings, hashes: Mapping[str, str]) -> dict[str, Any]:
+    params = JUDGE_PARAMS if judge.params is None else judge.params
+    wording = digest([asdict(metric) for metric in METRICS])
+    prompts = [hashes["judge"], hashes["judge_material"], wording]
+    return {"kind": judge.kind, "model": judge.model, "params": params, "prompts": prompts, "sees": list(JUDGE_SEES)}
 
 
 # --- how it moves on --------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from esrp.dialogue import Character, Scenario, Turn
 from esrp.metrics import Language
 from esrp.prompts import fill, load
 from esrp.prompts.fence import transcript
+from esrp.prompts.labels import worded
 from services.kit.chat import ChatError, Reply
 
 Role = Literal["candidate", "simulator"]
@@ -121,9 +122,9 @@ def simulator_request(model: str, params: Mapping[str, Any], scene: Scene, turns
     said = [Turn(user=turn.user, assistant=turn.assistant or "") for turn in turns]
     text = load("simulator", scene.language).render(
         name=scene.character.name,
-        persona=scene.scenario.persona,
-        location=scene.scenario.location,
-        emotion=scene.scenario.emotion,
+        persona=worded(scene.scenario.persona, scene.language),
+        location=worded(scene.scenario.location, scene.language),
+        emotion=worded(scene.scenario.emotion, scene.language),
         event=scene.scenario.event,
         dialogue=transcript(said, scene.language),
     )
@@ -136,7 +137,7 @@ def user_value(scene: Scene) -> str:
     return hashlib.sha256(f"esrp:{words}".encode()).hexdigest()[:32]
 
 
-PAPER = {"temperature": 0.7, "top_p": 0.95, "max_tokens": 256}  # paper 5.1: candidate, simulator and writer
+PAPER = Params().model_dump()  # paper 5.1: candidate, simulator and writer
 
 
 def _system_message(prompt: str, scene: Scene) -> str:

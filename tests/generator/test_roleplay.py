@@ -87,6 +87,13 @@ def test_the_simulator_sees_the_scenario_and_the_first_round() -> None:
     assert "Profile of number 1." not in text
 
 
+def test_a_chinese_simulator_reads_labels_in_chinese_and_others_as_they_are() -> None:
+    scenario = a_scene().scenario.model_copy(update={"persona": "self-employed", "emotion": "sad", "location": "月球"})
+    request = simulator_request("sim", {}, a_scene(language="zh", scenario=scenario), (FIRST,))
+    for worded in ("身份：个体经营者", "心情：悲伤", "地点：月球"):
+        assert worded in request["messages"][0]["content"]
+
+
 def test_what_is_sent_is_a_pure_function_of_the_scene() -> None:
     assert candidate_request(BOT, a_scene(), (FIRST,)) == candidate_request(BOT, a_scene(), (FIRST,))
 
