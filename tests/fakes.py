@@ -84,7 +84,7 @@ class Scripted:
     lines: list[str | ChatError]
     heard: list[tuple[OpenTurn, ...]] = field(default_factory=list)
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn]) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
         """The next line."""
         self.heard.append(tuple(turns))
         line = self.lines.pop(0)

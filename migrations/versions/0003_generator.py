@@ -27,11 +27,11 @@ def upgrade() -> None:
             error jsonb,
             slice_id uuid,
             candidate_calls integer NOT NULL DEFAULT 0,
-            candidate_prompt_tokens integer NOT NULL DEFAULT 0,
-            candidate_completion_tokens integer NOT NULL DEFAULT 0,
+            candidate_prompt_tokens bigint NOT NULL DEFAULT 0,
+            candidate_completion_tokens bigint NOT NULL DEFAULT 0,
             simulator_calls integer NOT NULL DEFAULT 0,
-            simulator_prompt_tokens integer NOT NULL DEFAULT 0,
-            simulator_completion_tokens integer NOT NULL DEFAULT 0,
+            simulator_prompt_tokens bigint NOT NULL DEFAULT 0,
+            simulator_completion_tokens bigint NOT NULL DEFAULT 0,
             finished_at timestamptz
         ) WITH (fillfactor = 70)"""
     )

@@ -29,8 +29,8 @@ def upgrade() -> None:
             attempts integer NOT NULL DEFAULT 0,
             slice_id uuid,
             calls integer NOT NULL DEFAULT 0,
-            prompt_tokens integer NOT NULL DEFAULT 0,
-            completion_tokens integer NOT NULL DEFAULT 0,
+            prompt_tokens bigint NOT NULL DEFAULT 0,
+            completion_tokens bigint NOT NULL DEFAULT 0,
             finished_at timestamptz
         ) WITH (fillfactor = 70)"""
     )

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from esrp.suite import BUNDLED, Suite, bundled
 from services.gateway import suites
 from services.gateway.auth import FIRST_TENANT, ensure_key
 from services.gateway.resources import Resources
-from services.kit.db import count
+from services.kit.db import FAILURES, count
 
 log = structlog.get_logger()
 
@@ -23,7 +22,7 @@ async def seed(resources: Resources) -> None:
             await _seed(resources, shipped)
             resources.seeded.done = True
             return
-        except (DBAPIError, OSError) as error:
+        except FAILURES as error:
             log.info("seed.waiting", error=repr(error)[:120])
             await asyncio.sleep(0.1)
 

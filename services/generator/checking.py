@@ -60,13 +60,13 @@ class _Watched:
     role: Role
     exchanges: list[Exchange] = field(default_factory=list)
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn]) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
         request = {} if isinstance(self.speaker, Nobody) else self.speaker.request(scene, turns)
         started = time.monotonic()
         exchange = Exchange(role=self.role, request=request, reply=None, finish_reason=None, error=None, seconds=0)
         self.exchanges.append(exchange)
         try:
-            reply = await self.speaker.say(scene, turns)
+            reply = await self.speaker.say(scene, turns, stopped)
             exchange.reply, exchange.finish_reason = reply.text, reply.finish_reason
             return reply
         except ChatError as error:

@@ -17,7 +17,7 @@ from esrp.metrics import Language
 from esrp.prompts import fill, load
 from esrp.prompts.fence import transcript
 from esrp.prompts.labels import worded
-from services.kit.chat import ChatError, Reply
+from services.kit.chat import ChatError, Reply, Stopped
 
 Role = Literal["candidate", "simulator"]
 Request = dict[str, Any]
@@ -55,15 +55,15 @@ class Said:
 class Failure:
     """Who failed, and why."""
 
-    role: Role
+    role: Role | Literal["generator"]
     error: ChatError
 
 
 class Speaker(Protocol):
     """Somebody who says the next words of a dialogue."""
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn]) -> Reply:
-        """The next words; ``ChatError`` once there is no hope of any."""
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
+        """The next words; ``ChatError`` once there is no hope of any, ``Stopped`` if no call may begin any more."""
 
 
 async def play(
@@ -83,9 +83,11 @@ async def play(
         answering = turns[-1].assistant is None
         role: Role = "candidate" if answering else "simulator"
         try:
-            reply = await (candidate if answering else simulator).say(scene, turns)
+            reply = await (candidate if answering else simulator).say(scene, turns, stopped)
         except ChatError as error:
             return Failure(role, error)
+        except Stopped:
+            return None
         turns = (*turns[:-1], OpenTurn(turns[-1].user, reply.text)) if answering else (*turns, OpenTurn(reply.text))
         await save(Said(turns, role, reply))
     return None

@@ -13,8 +13,10 @@ from services.generator.roleplay import (
     candidate_request,
     simulator_request,
 )
-from services.kit.chat import ChatClient, ChatError, Endpoint, Reply
+from services.kit.chat import ChatClient, ChatError, Endpoint, Reply, Stopped
 from services.kit.settings import ModelSettings
+
+LONGEST = 20_000  # characters of a user's turn, as everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,9 @@ class Candidate:
         """What is sent for the last, unanswered turn."""
         return candidate_request(self.bot, scene, turns)
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn]) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
         """The bot's answer."""
-        return await self.client.insist(self.endpoint, self.request(scene, turns))
+        return await self.client.insist(self.endpoint, self.request(scene, turns), stopped=stopped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,21 @@ class Simulator:
         params = PAPER if self.model.params is None else self.model.params
         return simulator_request(self.model.model, params, scene, turns)
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn]) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
         """The user's next words."""
         async with self.seats:
-            return await self.client.insist(self.endpoint, self.request(scene, turns))
+            if stopped.is_set():  # it was, while we waited for a seat
+                raise Stopped
+            reply = await self.client.insist(self.endpoint, self.request(scene, turns), stopped=stopped)
+        if len(reply.text) > LONGEST:
+            raise ChatError("reply_too_long", f"the simulated user wrote {len(reply.text)} characters at once")
+        return reply
 
 
 class Nobody:
     """No simulator is configured: a second round fails with that reason."""
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn]) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
         """Raises ``ChatError``."""
         raise ChatError("not_configured", "a second round needs a simulator, and none is configured")
 

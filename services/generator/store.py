@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.generator.roleplay import OpenTurn, Role
+from services.generator.roleplay import OpenTurn
 from services.kit.chat import Usage
 from services.kit.db import count, json, row, rows
 
@@ -45,7 +45,7 @@ class Save:
     slice_id: UUID
     state: str
     turns: tuple[OpenTurn, ...] | None = None
-    role: Role | None = None
+    role: str | None = None
     usage: Usage = NOTHING
     error: dict[str, str] | None = None
 
@@ -121,7 +121,10 @@ async def claim(tx: AsyncConnection, run: RowMapping, slice_id: UUID, wanted: in
             WHERE d.state = 'playing' AND r.tenant_id = :tenant AND r.candidate ->> 'base_url' = :base_url
         ), free AS (
             SELECT d.id FROM generator.dialogues d
-            WHERE d.run_id = :run AND (d.state = 'waiting' OR d.state = 'playing' AND NOT EXISTS (
+            WHERE d.run_id = :run
+                AND EXISTS (SELECT FROM gateway.runs_v1 r WHERE r.id = :run AND r.status IN ('queued', 'running'))
+                AND EXISTS (SELECT FROM generator.slices l WHERE l.id = :slice AND l.expires_at > now())
+                AND (d.state = 'waiting' OR d.state = 'playing' AND NOT EXISTS (
                 SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now()))
             ORDER BY d.position
             LIMIT greatest(0, least(:wanted, :cap - (SELECT n FROM busy)))
@@ -166,8 +169,8 @@ async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
             simulator_completion_tokens =
                 d.simulator_completion_tokens + x.completion_tokens * (x.role = 'simulator')::int
         FROM unnest(CAST(:ids AS uuid[]), CAST(:slices AS uuid[]), CAST(:states AS text[]), CAST(:turns AS text[]),
-            CAST(:roles AS text[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS integer[]),
-            CAST(:completion_tokens AS integer[]), CAST(:errors AS text[]))
+            CAST(:roles AS text[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]),
+            CAST(:completion_tokens AS bigint[]), CAST(:errors AS text[]))
             AS x(id, slice_id, state, turns, role, calls, prompt_tokens, completion_tokens, error)
         WHERE d.id = x.id AND d.slice_id = x.slice_id AND d.state = 'playing'
         RETURNING d.id
@@ -186,6 +189,17 @@ async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
     return [s.id in ours for s in saves]
 
 
+async def fail_waiting(tx: AsyncConnection, run_id: UUID, error: dict[str, str]) -> None:
+    """What waits of the run has failed, with that error."""
+    await count(
+        tx,
+        "UPDATE generator.dialogues SET state = 'failed', error = CAST(:error AS jsonb), finished_at = now()"
+        " WHERE run_id = :run AND state = 'waiting'",
+        run=run_id,
+        error=json(error),
+    )
+
+
 async def open_runs(tx: AsyncConnection) -> list[RowMapping]:
     """Runs that want something of us: not written down yet (``planned`` false), or with dialogues to be played."""
     return await rows(
@@ -201,8 +215,14 @@ async def open_runs(tx: AsyncConnection) -> list[RowMapping]:
     )
 
 
-async def forget_dead_slices(tx: AsyncConnection) -> None:
-    """Leases whose holders died."""
+async def free_abandoned(tx: AsyncConnection) -> None:
+    """Give back what dead leases hold, whatever became of the run: a cancelled one waits for it."""
+    await count(
+        tx,
+        "UPDATE generator.dialogues d SET state = 'waiting', slice_id = NULL WHERE d.state = 'playing'"
+        " AND NOT EXISTS (SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now())",
+    )
+    await count(tx, "DELETE FROM generator.slices WHERE expires_at < now() - interval '1 minute'")
     await count(tx, "DELETE FROM generator.slices WHERE expires_at < now() - interval '1 minute'")
 
 

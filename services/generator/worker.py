@@ -8,9 +8,9 @@ from uuid import UUID
 
 import orjson
 import structlog
+from cryptography.fernet import InvalidToken
 from prometheus_client import Counter
 from sqlalchemy import RowMapping
-from sqlalchemy.exc import DBAPIError
 
 from esrp.api import EndpointCandidate
 from esrp.suite import Suite
@@ -22,8 +22,8 @@ from services.generator.speakers import Candidate, candidate
 from services.generator.store import Claimed, Save
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
 from services.kit.batch import GroupCommit
-from services.kit.chat import Usage
-from services.kit.db import forget_deleted
+from services.kit.chat import ChatError, Usage
+from services.kit.db import FAILURES, forget_deleted, is_away
 from services.kit.lease import Slice
 from services.kit.queue import Chime, Job
 from services.kit.worker import Handler
@@ -45,7 +45,7 @@ async def look_around(resources: Resources) -> Sequence[Job]:
     """Find runs that were not written down, or have dialogues that nobody plays."""
     async with resources.engine.begin() as tx:
         await forget_deleted(tx, "generator.dialogues")
-        await store.forget_dead_slices(tx)
+        await store.free_abandoned(tx)
         runs = await store.open_runs(tx)
     unplanned: list[Job] = [PlanRun(run["id"]) for run in runs if not run["planned"]]
     return unplanned + [PlaySlice(run["id"]) for run in runs if run["planned"] and run["free"]]
@@ -75,14 +75,25 @@ async def play_slice(resources: Resources, run_id: UUID) -> None:
         if run is None or run["status"] not in ("queued", "running") or run["transcript_id"] is not None:
             return
         sealed = await store.sealed_key(tx, run["secret_id"]) if run["secret_id"] else None
-    stage = Stage(resources, run, candidate(_bot(resources, run, sealed), resources.chat))
+    if (bot := _bot(resources, run, sealed)) is None:
+        return await _give_up(resources, run)
+    stage = Stage(resources, run, candidate(bot, resources.chat))
     async with (
         Slice(resources.engine, "generator", run_id, run["tenant_id"]).held() as lease,
         Chime(resources.queue, JudgeSlice(run_id), AdvanceRun(run_id)) as chime,
     ):
-        await stage.play(lease, chime)
+        successor = asyncio.create_task(_succeeded(resources, lease))
+        try:
+            await stage.play(lease, chime)
+        finally:
+            successor.cancel()
+
+
+async def _succeeded(resources: Resources, lease: Slice) -> None:
+    """Ring the next slice as soon as this one's time is up, while its calls in flight still drain."""
+    await lease.stopped.wait()
     if lease.expired:
-        await resources.queue.ring(PlaySlice(run_id))
+        await resources.queue.ring(PlaySlice(lease.run_id))
 
 
 @dataclass(frozen=True)
@@ -98,13 +109,10 @@ class Stage:
         suite = Suite.model_validate(self.run["suite"])
         saver: GroupCommit[Save, bool] = GroupCommit(self._write)
         playing: set[asyncio.Task[None]] = set()
-        more = True
         try:
             while True:
-                if more and not lease.stopped.is_set():
-                    claimed = await self._claim(lease, SEATS - len(playing))
-                    more = bool(claimed) or bool(playing)
-                    for dialogue in claimed:
+                if not lease.stopped.is_set():
+                    for dialogue in await self._claim(lease, SEATS - len(playing)):
                         scene = self._scene(suite, dialogue)
                         playing.add(asyncio.create_task(self._one(dialogue, scene, saver, lease, chime)))
                 if not playing:
@@ -137,13 +145,19 @@ class Stage:
         except LeaseLost:
             log.warning("dialogue.lost", dialogue_id=str(dialogue.id), run_id=str(self.run["id"]))
             return
+        except Exception:
+            # Played again it would break again, for ever and at the user's cost: the log has the reason.
+            log.exception("dialogue.crashed", dialogue_id=str(dialogue.id), run_id=str(self.run["id"]))
+            failure = Failure("generator", ChatError("crashed", "the dialogue broke on our side; see the log"))
         if failure is not None:
             billed = failure.error.billed or Usage()
             await saver.save(Save(dialogue.id, lease.id, "failed", None, failure.role, billed, _error(failure)))
             log.info("dialogue.failed", dialogue_id=str(dialogue.id), role=failure.role, reason=failure.error.code)
-        elif lease.stopped.is_set():
-            await saver.save(Save(dialogue.id, lease.id, "waiting"))  # if it is done already, nothing is changed
-        DIALOGUES.labels("failed" if failure else "done").inc()
+            DIALOGUES.labels("failed").inc()
+        elif await saver.save(Save(dialogue.id, lease.id, "waiting")):
+            return  # stopped before it was complete: somebody goes on with it
+        else:
+            DIALOGUES.labels("done").inc()
         chime.news()
 
     def _scene(self, suite: Suite, dialogue: Claimed) -> Scene:
@@ -159,7 +173,7 @@ class Stage:
         try:
             async with self.resources.engine.begin() as tx:
                 return await store.claim(tx, self.run, lease.id, wanted)
-        except (DBAPIError, OSError) as error:  # calls in flight are paid for: they go on while Postgres restarts
+        except FAILURES as error:  # calls in flight are paid for: they go on while Postgres restarts
             log.warning("dialogues.unclaimed", run_id=str(self.run["id"]), error=repr(error)[:200])
             return []
 
@@ -169,14 +183,29 @@ class Stage:
             try:
                 async with self.resources.engine.begin() as tx:
                     return await store.save(tx, saves)
-            except (DBAPIError, OSError) as error:
+            except FAILURES as error:
+                if not is_away(error):
+                    raise
                 log.warning("dialogues.unsaved", count=len(saves), error=repr(error)[:200])
                 await asyncio.sleep(0.5)
 
 
-def _bot(resources: Resources, run: RowMapping, sealed: bytes | None) -> EndpointCandidate:
-    secret = {} if sealed is None else orjson.loads(resources.keys.open(sealed))
+def _bot(resources: Resources, run: RowMapping, sealed: bytes | None) -> EndpointCandidate | None:
+    """The candidate with its secrets; ``None`` if no key of ours opens them."""
+    try:
+        secret = {} if sealed is None else orjson.loads(resources.keys.open(sealed))
+    except InvalidToken:
+        return None
     return EndpointCandidate.model_validate({**run["candidate"], **secret})
+
+
+async def _give_up(resources: Resources, run: RowMapping) -> None:
+    """No dialogue of the run can be played: say so in each, rather than try for ever."""
+    log.error("run.sealed", run_id=str(run["id"]))
+    message = "the candidate's key cannot be read: it was sealed with a key that is not in the key file any more"
+    async with resources.engine.begin() as tx:
+        await store.fail_waiting(tx, run["id"], _error(Failure("generator", ChatError("sealed", message))))
+    await resources.queue.ring(AdvanceRun(run["id"]))
 
 
 class LeaseLost(Exception):

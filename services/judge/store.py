@@ -92,6 +92,7 @@ async def claim(
             SELECT v.id FROM judge.verdicts v
             WHERE v.run_id = :run AND v.judge = :judge AND {_FREE}
                 AND EXISTS (SELECT FROM gateway.runs_v1 r WHERE r.id = :run AND r.status IN ('queued', 'running'))
+                AND EXISTS (SELECT FROM judge.slices l WHERE l.id = :slice AND l.expires_at > now())
             ORDER BY v.id
             LIMIT greatest(0, least(:wanted, :cap - (SELECT n FROM busy)))
             FOR UPDATE SKIP LOCKED
@@ -127,7 +128,7 @@ async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[Given]) -> l
             completion_tokens = v.completion_tokens + x.completion_tokens,
             finished_at = now()
         FROM unnest(CAST(:ids AS uuid[]), CAST(:scores AS text[]), CAST(:raws AS text[]), CAST(:errors AS text[]),
-            CAST(:calls AS integer[]), CAST(:prompt_tokens AS integer[]), CAST(:completion_tokens AS integer[]))
+            CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))
             AS x(id, scores, raw, error, calls, prompt_tokens, completion_tokens)
         WHERE v.id = x.id AND v.slice_id = :slice AND v.state = 'rating'
         RETURNING v.id
@@ -166,8 +167,14 @@ async def unrated_runs(tx: AsyncConnection) -> list[UUID]:
     return [r["id"] for r in found]
 
 
-async def forget_dead_slices(tx: AsyncConnection) -> None:
-    """Leases whose holders died."""
+async def free_abandoned(tx: AsyncConnection) -> None:
+    """Give back what dead leases hold, whatever became of the run: a cancelled one waits for it."""
+    await count(
+        tx,
+        "UPDATE judge.verdicts v SET state = 'waiting', slice_id = NULL WHERE v.state = 'rating'"
+        " AND NOT EXISTS (SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now())",
+    )
+    await count(tx, "DELETE FROM judge.slices WHERE expires_at < now() - interval '1 minute'")
     await count(tx, "DELETE FROM judge.slices WHERE expires_at < now() - interval '1 minute'")
 
 

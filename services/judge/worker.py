@@ -9,7 +9,6 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 from sqlalchemy import RowMapping
-from sqlalchemy.exc import DBAPIError
 
 from esrp.dialogue import Dialogue, Turn
 from esrp.metrics import METRICS
@@ -20,7 +19,7 @@ from services.judge.rating import Fault, Verdict
 from services.judge.resources import Bench, Resources
 from services.judge.store import Claimed, Given
 from services.kit.batch import GroupCommit
-from services.kit.db import forget_deleted
+from services.kit.db import FAILURES, forget_deleted, is_away
 from services.kit.lease import Slice
 from services.kit.queue import Chime, Job
 from services.kit.worker import Handler
@@ -44,7 +43,7 @@ async def look_around(resources: Resources) -> Sequence[Job]:
     """Find runs with dialogues that nobody rates."""
     async with resources.engine.begin() as tx:
         await forget_deleted(tx, "judge.verdicts")
-        await store.forget_dead_slices(tx)
+        await store.free_abandoned(tx)
         return [JudgeSlice(run_id) for run_id in await store.unrated_runs(tx)]
 
 
@@ -103,7 +102,7 @@ class Session:
                     self._busy += 1
                     calls.create_task(self._one(claimed))
             return self._busy > 0 or self._bench.rung or await self._is_left()
-        except (DBAPIError, OSError) as error:
+        except FAILURES as error:
             log.warning("verdicts.unclaimed", run_id=str(self._run["id"]), error=repr(error)[:200])
             self._bench.rung = True
             return True
@@ -167,7 +166,9 @@ class Session:
             try:
                 async with self._resources.engine.begin() as tx:
                     return await store.save(tx, self._lease.id, given)
-            except (DBAPIError, OSError) as error:
+            except FAILURES as error:
+                if not is_away(error):
+                    raise
                 log.warning("verdicts.unsaved", count=len(given), error=repr(error)[:200])
                 await asyncio.sleep(0.5)
 

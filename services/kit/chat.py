@@ -139,6 +139,10 @@ class Timeouts:
     total: float = 120.0
 
 
+class Stopped(Exception):
+    """There is no reply because none is wanted any more."""
+
+
 class ChatClient:
     """Calls endpoints; keeps their connections open. Close it in the end."""
 
@@ -162,8 +166,12 @@ class ChatClient:
             raise _refusal(endpoint, status, headers, data)
         return _reply(endpoint, headers, data, time.perf_counter() - started)
 
-    async def insist(self, endpoint: Endpoint, body: Mapping[str, Any], *, tries: int = 5) -> Reply:
+    async def insist(
+        self, endpoint: Endpoint, body: Mapping[str, Any], *, tries: int = 5, stopped: asyncio.Event | None = None
+    ) -> Reply:
         """``complete``, again where that makes sense, with longer and longer pauses.
+
+        Once ``stopped`` is set no further attempt begins: ``Stopped``.
 
         Up to ``tries`` attempts for what may pass by itself, two where an answer was of no use, any number under a
         rate limit, and one for what stays wrong until somebody changes it; none begins after ``PATIENCE``.
@@ -184,6 +192,8 @@ class ChatClient:
                     error.billed = spent if spent.calls else None
                     raise
                 await self._sleep(pause)
+                if stopped is not None and stopped.is_set():
+                    raise Stopped from error
             else:
                 calls, asked, said = spent.calls + 1, spent.prompt_tokens, spent.completion_tokens
                 return replace(
@@ -453,7 +463,8 @@ def _usage(answer: Any) -> Usage:
 
 def _tokens(usage: Any, name: str) -> int:
     count = usage.get(name) if isinstance(usage, dict) else None
-    return count if isinstance(count, int) and 0 <= count < 1 << 31 else 0
+    # More than any model reads at once is a mistake of the endpoint.
+    return count if isinstance(count, int) and 0 <= count <= 10_000_000 else 0
 
 
 def _silence(

@@ -3,26 +3,28 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import orjson
-from sqlalchemy import MetaData, RowMapping
+from sqlalchemy import RowMapping
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import text
 
 from migrations import HEAD
 
-NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
+# What a statement can fail with, on the way to Postgres or there.
+FAILURES = (DBAPIError, PoolTimeout, asyncpg.PostgresError, OSError)
 
 
-def schema(name: str) -> MetaData:
-    """The tables of one service, in its own schema and with names that migrations can rely on."""
-    return MetaData(schema=name, naming_convention=NAMES)
+def is_away(error: BaseException) -> bool:
+    """Whether the failure may pass by itself: Postgres is gone, restarting or too busy (SQLSTATE 08, 53, 57)."""
+    if isinstance(error, PoolTimeout | OSError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+    return state[:2] in ("08", "53", "57")
 
 
 def open_engine(url: str, role: str, *, pool_size: int = 8) -> AsyncEngine:
@@ -35,8 +37,13 @@ def open_engine(url: str, role: str, *, pool_size: int = 8) -> AsyncEngine:
         url,
         pool_size=pool_size,
         max_overflow=0,
+        hide_parameters=True,  # they are dialogues and secrets
         pool_pre_ping=True,
-        connect_args={"server_settings": {"role": role, "application_name": role}, "timeout": 10},
+        connect_args={
+            "server_settings": {"role": role, "application_name": role},
+            "timeout": 10,
+            "command_timeout": 60,
+        },
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
@@ -73,6 +80,6 @@ async def answers(engine: AsyncEngine) -> bool:
     try:
         async with asyncio.timeout(2), engine.begin() as tx:
             found = await row(tx, "SELECT version_num FROM public.alembic_version")
-    except (DBAPIError, OSError, TimeoutError):
+    except FAILURES:
         return False
     return found is not None and found["version_num"] == HEAD

@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager, suppress
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.kit.db import count, row, rows
+from services.kit.db import FAILURES, count, row, rows
 
 log = structlog.get_logger()
 
@@ -43,7 +42,7 @@ class Slice:
             yield self
         finally:
             beats.cancel()
-            with suppress(DBAPIError, OSError):  # it expires by itself then
+            with suppress(*FAILURES):  # it expires by itself then
                 async with self._engine.begin() as tx:
                     await count(tx, f"DELETE FROM {self._schema}.slices WHERE id = :id", id=self.id)
 
@@ -62,7 +61,7 @@ class Slice:
                     if not await self._extended():
                         log.warning("slice.lost", slice_id=str(self.id), run_id=str(self.run_id))
                         self.stopped.set()
-            except (DBAPIError, OSError) as error:
+            except FAILURES as error:
                 log.warning("slice.unheard", slice_id=str(self.id), error=repr(error)[:200])
             if elapsed >= LENGTH:
                 self.expired = True
