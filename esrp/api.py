@@ -5,7 +5,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
-from esrp.dialogue import Label, Slug, Turn
+from esrp.dialogue import Label, Slug, Turn, storable
 
 Scope = Literal["runs:read", "runs:write", "ratings:write", "admin"]
 RunStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled", "budget_exhausted"]
@@ -25,7 +25,12 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+", max_length=
 class Body(BaseModel):
     """What a client sends: an unknown field is an error."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*")
+    @classmethod
+    def _text_can_be_stored(cls, value: Any) -> Any:
+        return storable(value)
 
 
 class Answer(BaseModel):
@@ -60,6 +65,13 @@ class EndpointCandidate(Body):
     )
     models: dict[Slug, str] = Field({}, description="another model id for a character")
     max_concurrency: int = Field(64, ge=1, le=4096)
+
+    @field_validator("base_url")
+    @classmethod
+    def _credentials_are_no_part_of_the_address(cls, url: str) -> str:
+        if "@" in url.split("://", 1)[1].split("/", 1)[0]:
+            raise ValueError("a user name or password in the address would be shown; use api_key")
+        return url
 
     @field_validator("headers")
     @classmethod
@@ -258,7 +270,7 @@ class RecordedDialogue(Body):
     character: Slug
     scenario: Slug | None = None
     turns: list[Turn] = Field(min_length=1, max_length=200)
-    replicate: int = Field(1, ge=1)
+    replicate: int = Field(1, ge=1, le=10_000)
 
 
 class TranscriptRequest(Body):

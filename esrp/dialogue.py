@@ -1,27 +1,39 @@
 """What a benchmark is made of: characters, scenarios, turns and dialogues, as frozen values."""
 
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 
 
-def _storable(text: str) -> str:
-    if "\0" in text:
+def storable(value: Any) -> Any:
+    """``value``, if no text in it holds U+0000, which no database can store; else ``ValueError``."""
+    if isinstance(value, str) and "\0" in value:
         raise ValueError("text cannot hold the character U+0000")
-    return text
+    if isinstance(value, dict):
+        for key, item in value.items():
+            storable(key), storable(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            storable(item)
+    return value
 
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_storable)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class Frozen(BaseModel):
     """A value: immutable, and with no field that nobody declared."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*")
+    @classmethod
+    def _text_can_be_stored(cls, value: Any) -> Any:
+        return storable(value)
 
 
 class Character(Frozen):
@@ -51,7 +63,7 @@ class Turn(Frozen):
     """One round: what the user said and what the character answered."""
 
     user: Text
-    assistant: Annotated[str, AfterValidator(_storable)]
+    assistant: str
 
 
 class Dialogue(Frozen):

@@ -48,13 +48,14 @@ def asks(*scopes: api.Scope) -> Callable[..., Any]:
     """A dependency: the principal, if its key has one of the scopes and is within its rate."""
 
     async def principal(
-        resources: Res, response: Response, request: Request, authorization: Annotated[str | None, Header()] = None
+        resources: Res, request: Request, authorization: Annotated[str | None, Header()] = None
     ) -> Principal:
+        if "%00" in request.url.query:
+            raise InvalidInput("A parameter cannot hold the character U+0000.")
         async with resources.engine.begin() as tx:
             found = await auth.authenticate(tx, authorization)
         quota = await resources.rates.take(found.key_id)
         request.state.headers = quota.headers
-        response.headers.update(quota.headers)
         if not quota.allowed:
             detail = f"Over {quota.limit} requests a minute; go on in {quota.reset} s."
             raise TooManyRequests(detail, retry_after=quota.reset)
@@ -155,7 +156,7 @@ async def revoke_key(id: str, resources: Res, who: Admin) -> Response:
 )
 async def create_suite(request: Request, resources: Res, who: Writer, idempotency_key: Key = None) -> Response:
     """Upload a suite (JSON or YAML). Immutable; the same content is the same version, a new one a new version."""
-    suite = _suite(await request.body(), request.headers.get("content-type", ""))
+    suite = await asyncio.to_thread(_suite, await request.body(), request.headers.get("content-type", ""))
 
     async def work(tx: Any) -> api.SuiteOut:
         return suites.suite_out(await suites.add(tx, who.tenant_id, suite))
@@ -243,12 +244,12 @@ async def create_transcript(
     brought: Suite | None = None
     if "ndjson" in request.headers.get("content-type", ""):
         wanted = _named(name, "name"), _named(suite, "suite")
-        dialogues = chatanime.parse_jsonl(_utf8(body))
-    elif chatanime.is_published(document := _json(body)):
+        dialogues = await asyncio.to_thread(chatanime.parse_jsonl, _utf8(body))
+    elif chatanime.is_published(document := await asyncio.to_thread(_json, body)):
         brought, dialogues = await asyncio.to_thread(chatanime.parse, document)
         wanted = _named(name, "name"), chatanime.SUITE
     else:
-        asked = _validated(api.TranscriptRequest, document)
+        asked = await asyncio.to_thread(_validated, api.TranscriptRequest, document)
         wanted, dialogues = (asked.name, asked.suite), asked.dialogues
 
     async def work(tx: Any) -> api.TranscriptOut:
@@ -477,7 +478,7 @@ async def check_candidate(body: api.CheckRequest, resources: Res, who: Writer) -
     """One dialogue against a candidate, nothing stored: what was sent, what came back, what would fail."""
     async with resources.engine.begin() as tx:
         found = await starting.named(suites.find(tx, who.tenant_id, body.suite), "/suite")
-    job = starting.check_job(body, Suite.model_validate(found["document"]))
+    job = starting.check_job(body, Suite.model_validate(found["document"]), resources.settings)
     answer = await resources.peers.call("generator", "POST", "/internal/check", body=orjson.dumps(job), seconds=300)
     return api.Check.model_validate_json(answer.body)
 
@@ -528,8 +529,15 @@ async def export_ratings(
     async with resources.engine.begin() as tx:
         found = await store.find_run(tx, who.tenant_id, decode("run", run))
     query = {"tenant": str(who.tenant_id), "run": str(found["id"]), "format": format}
-    rows = resources.peers.stream("analytics", "/internal/ratings", query)
-    return StreamingResponse(rows, media_type="text/csv" if format == "csv" else "application/x-ndjson")
+    chunks = resources.peers.stream("analytics", "/internal/ratings", query)
+    first = await anext(chunks, b"")  # an error is answered as one, before the status is sent
+
+    async def body() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return StreamingResponse(body(), media_type="text/csv" if format == "csv" else "application/x-ndjson")
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,10 @@ def place(cursor: str | None, *kinds: type) -> list[Any] | None:
         found = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError):
         found = None
-    if not isinstance(found, list) or [type(part) for part in found] != list(kinds):
+    if (
+        not isinstance(found, list)
+        or [type(part) for part in found] != list(kinds)
+        or any(isinstance(part, int) and not 0 <= part < 1 << 31 for part in found)
+    ):
         raise InvalidInput.at("cursor", "this is not a cursor of this listing")
     return found

@@ -12,6 +12,7 @@ from services.kit.settings import ServiceUrls
 from services.kit.web import INTERNAL
 
 Peer = Literal["generator", "judge", "analytics"]
+STREAM = aiohttp.ClientTimeout(total=None, sock_read=60)  # as long as it goes on
 PEERS: tuple[Peer, ...] = ("generator", "judge", "analytics")
 
 
@@ -64,7 +65,7 @@ class Peers:
         """A long answer as it comes; ``Unavailable`` if it does not begin."""
         try:
             async with self._session(peer).get(
-                self._base(peer) + path, params=query, headers={INTERNAL: self._token}
+                self._base(peer) + path, params=query, headers={INTERNAL: self._token}, timeout=STREAM
             ) as response:
                 if response.status >= 400:
                     raise _problem(peer, Forwarded(response.status, await response.read(), response.content_type))

@@ -25,6 +25,8 @@ from esrp.prompts.labels import CHINESE
 from esrp.suite import Suite
 from services.kit.settings import JudgeSettings, ModelSettings, Settings
 
+MOST = 100_000  # dialogues of one run: eighty full studies, and no more than fit in memory when they are planned
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -56,6 +58,8 @@ def order(request: RunRequest, suite: Suite, settings: Settings, recorded: int |
         raise InvalidInput.at("/sample/dialogues", f"the suite has {most} dialogues")
     simulator = _simulator(settings, request)
     plan = _plan(request, suite, recorded)
+    if not 0 < plan.dialogues <= MOST:
+        raise InvalidInput.at("/sample", f"this run has {plan.dialogues} dialogues; 1 to {MOST} are possible")
     manifest = _manifest(request, suite, simulator, judges)
     warnings = [f"The suite {suite.name} is experimental."] if suite.experimental else []
     return Order(
@@ -69,6 +73,9 @@ def order(request: RunRequest, suite: Suite, settings: Settings, recorded: int |
 
 def _judge(settings: Settings, place: int, name: str) -> JudgeSettings:
     if found := settings.judge(name):
+        if found.kind != "chat":
+            message = f"judge {name!r} is of kind {found.kind}, which this version does not serve"
+            raise InvalidInput.at(f"/judges/{place}", message)
         return found
     lines = f'judges:\n  - {{name: {name}, kind: chat, base_url: "https://…/v1", model: "…", api_key_env: "…"}}'
     raise NotConfigured(f"/judges/{place}", "judge", name, lines)
@@ -77,9 +84,14 @@ def _judge(settings: Settings, place: int, name: str) -> JudgeSettings:
 def _simulator(settings: Settings, request: RunRequest) -> ModelSettings | None:
     if isinstance(request.candidate, TranscriptCandidate) or request.rounds == 1:
         return None
-    if request.simulator != "default" or settings.simulator is None:
+    return simulator_named(request.simulator, settings)
+
+
+def simulator_named(name: str, settings: Settings) -> ModelSettings:
+    """The configured simulator; ``NotConfigured`` says which lines to add. There is one, called ``default``."""
+    if name != "default" or settings.simulator is None:
         lines = 'simulator: {base_url: "https://…/v1", model: "…", api_key_env: "…"}'
-        raise NotConfigured("/simulator", "simulator", request.simulator, lines)
+        raise NotConfigured("/simulator", "simulator", name, lines)
     return settings.simulator
 
 

@@ -15,9 +15,10 @@ from esrp.sampling import sampled
 from esrp.suite import Suite
 from services.gateway import store, suites, transcripts
 from services.gateway.resources import Resources
-from services.gateway.runs import Order, Place, order
+from services.gateway.runs import Order, Place, order, simulator_named
 from services.kit.db import json, rows
 from services.kit.ids import decode, uuid7
+from services.kit.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,10 @@ def cancelling(run: RowMapping) -> Place:
     return Place("cancelling", run["phase"])
 
 
-def check_job(body: CheckRequest, suite: Suite) -> dict[str, Any]:
-    """What the generator is asked to try; ``InvalidInput`` if the suite has no such character or scenario."""
+def check_job(body: CheckRequest, suite: Suite, settings: Settings) -> dict[str, Any]:
+    """What the generator is asked to try; ``InvalidInput`` if there is no such character, scenario or simulator."""
+    if body.rounds > 1:
+        simulator_named(body.simulator, settings)
     try:
         character = suite.character(body.character) if body.character else suite.characters[0]
     except KeyError as error:
@@ -127,20 +130,24 @@ async def _recorded(tx: AsyncConnection, transcript: RowMapping, request: RunReq
 
 async def _sealed(tx: AsyncConnection, resources: Resources, tenant_id: UUID, request: RunRequest) -> UUID | None:
     candidate = request.candidate
-    if isinstance(candidate, TranscriptCandidate) or not (candidate.api_key or candidate.headers):
+    if isinstance(candidate, TranscriptCandidate):
+        return None
+    if not (candidate.api_key or candidate.headers or "?" in candidate.base_url):
         return None
     key = candidate.api_key.get_secret_value() if candidate.api_key else None
-    secret = orjson.dumps({"api_key": key, "headers": candidate.headers}).decode()
+    secret = orjson.dumps({"api_key": key, "headers": candidate.headers, "base_url": candidate.base_url}).decode()
     id = uuid7()
     await store.add_secret(tx, id, tenant_id, resources.keys.seal(secret))
     return id
 
 
 def _public(request: RunRequest) -> dict[str, Any]:
-    """The candidate without its key. Headers are often credentials too: their names stay, their values do not."""
+    """The candidate without its key, the values of its headers and its address's query: often credentials too."""
     shown = request.candidate.model_dump(mode="json", exclude={"api_key"})
     if "headers" in shown:
         shown["headers"] = dict.fromkeys(shown["headers"], "***")
+        address, query, _ = shown["base_url"].partition("?")
+        shown["base_url"] = address + ("?***" if query else "")
     return shown
 
 

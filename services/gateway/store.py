@@ -139,6 +139,18 @@ async def delete_run(tx: AsyncConnection, run: RowMapping) -> None:
     )
     await count(tx, "DELETE FROM gateway.runs WHERE id = :run", run=run["id"])
     await count(tx, "DELETE FROM gateway.secrets WHERE id = :secret", secret=run["secret_id"])
+    await count(
+        tx,
+        "DELETE FROM gateway.idempotency_keys WHERE tenant_id = :tenant AND body ->> 'id' = :id",
+        tenant=run["tenant_id"],
+        id=encode("run", run["id"]),
+    )
+
+
+async def forget_old(tx: AsyncConnection) -> None:
+    """Answers kept for a repeated request go after a day, notes of deletions after a month."""
+    await count(tx, "DELETE FROM gateway.idempotency_keys WHERE created_at < now() - interval '1 day'")
+    await count(tx, "DELETE FROM gateway.deletions WHERE created_at < now() - interval '30 days'")
 
 
 async def counts(tx: AsyncConnection, run_ids: Sequence[UUID]) -> dict[UUID, Counts]:

@@ -27,6 +27,7 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
 async def look_around(resources: Resources) -> Sequence[Job]:
     """Every run that is not final may have moved on."""
     async with resources.engine.begin() as tx:
+        await store.forget_old(tx)
         return [AdvanceRun(run_id) for run_id in await store.open_runs(tx)]
 
 

@@ -154,7 +154,7 @@ class Stage:
             await saver.save(Save(dialogue.id, lease.id, "failed", None, failure.role, billed, _error(failure)))
             log.info("dialogue.failed", dialogue_id=str(dialogue.id), role=failure.role, reason=failure.error.code)
             DIALOGUES.labels("failed").inc()
-        elif await saver.save(Save(dialogue.id, lease.id, "waiting")):
+        elif lease.stopped.is_set() and await saver.save(Save(dialogue.id, lease.id, "waiting")):
             return  # stopped before it was complete: somebody goes on with it
         else:
             DIALOGUES.labels("done").inc()

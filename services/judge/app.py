@@ -1,8 +1,7 @@
-"""The judge's web half: health, metrics, and what the gateway may ask."""
+"""The judge's web half: health and metrics."""
 
 from fastapi import FastAPI
 
-from services.judge.api import routes
 from services.judge.resources import Resources
 from services.kit.db import answers
 from services.kit.web import create_app as create_web_app
@@ -14,6 +13,4 @@ def create_app(resources: Resources) -> FastAPI:
     async def ready() -> dict[str, bool]:
         return {"postgres": await answers(resources.engine), "redis": await resources.queue.ping()}
 
-    app = create_web_app("ESRP judge", ready=ready, internal_token=resources.keys.internal_token)
-    app.include_router(routes(resources))
-    return app
+    return create_web_app("ESRP judge", ready=ready, internal_token=resources.keys.internal_token)

@@ -38,7 +38,7 @@ class Resources:
 
     def rater(self, name: str) -> Rater:
         """The judge of that name; one that was taken out of the configuration says so in each verdict."""
-        missing = f"The judge {name} is no longer configured; add it to the judges of esrp.yaml and resume the run."
+        missing = f"The judge {name} is no longer configured: add it to the judges of esrp.yaml."
         return self.raters.get(name) or Unserved("judge_not_configured", missing)
 
 

@@ -1,6 +1,8 @@
 """Candidates' keys at rest, and the token by which the services know each other; both from one file."""
 
 import hashlib
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet, MultiFernet
@@ -27,6 +29,11 @@ class KeyFile:
     @staticmethod
     def create(path: Path) -> None:
         """Make the file, readable by its owner only, unless it is there."""
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_bytes(Fernet.generate_key() + b"\n")
+        if path.exists():
+            return
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_bytes(Fernet.generate_key() + b"\n")
+        with suppress(FileExistsError):
+            os.link(draft, path)  # whole or not at all; who came first stays
+        draft.unlink()

@@ -14,7 +14,7 @@ Network = IPv4Network | IPv6Network
 class ModelSettings(BaseModel):
     """A model the operator pays for. The key stands here or in the variable that ``api_key_env`` names."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     base_url: str = Field(pattern=r"^https?://[^\s/]+")
     model: str = Field(min_length=1)
@@ -49,7 +49,9 @@ class ServiceUrls(BaseModel):
 class Settings(BaseSettings):
     """Settings that every service reads; each has a default only where one is safe."""
 
-    model_config = SettingsConfigDict(env_prefix="ESRP_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ESRP_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
 
     database_url: str
     redis_url: str

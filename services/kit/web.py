@@ -13,10 +13,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from esrp.api import Problem
-from esrp.errors import EsrpError, Fault, Forbidden, TooLarge
+from esrp.errors import EsrpError, Fault, Forbidden, TooLarge, Unavailable
+from services.kit.db import FAILURES, is_away
 
 log = structlog.get_logger()
 
@@ -50,7 +52,8 @@ def create_app(
     app.add_exception_handler(EsrpError, _render)
     app.add_exception_handler(RequestValidationError, _render_validation)
     app.add_exception_handler(HTTPException, _render_http)
-    app.add_exception_handler(Exception, _render_crash)
+    for failure in FAILURES:
+        app.add_exception_handler(failure, _render_away)
 
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
@@ -150,16 +153,19 @@ async def _render_http(_: Request, error: Exception) -> Response:
     return problem(wrong)
 
 
-async def _render_crash(_: Request, error: Exception) -> Response:
-    log.exception("request.crashed", exc_info=error)
-    return problem(EsrpError("Something broke on our side; the log has it under this request id."))
+async def _render_away(_: Request, error: Exception) -> Response:
+    """Postgres failed: where it may pass by itself, the client is told to come back."""
+    if not is_away(error):
+        raise error
+    log.warning("postgres.away", error=repr(error)[:200])
+    return problem(Unavailable("The database is away; try again in a moment.", retry_after=2))
 
 
 # --- middleware -------------------------------------------------------------------------------------------------------
 
 
 class _RequestId:
-    """Takes or makes a request id, puts it into every log line and the answer, and counts."""
+    """Takes or makes a request id, puts it into every log line and the answer, and counts; a crash is a problem too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -170,25 +176,37 @@ class _RequestId:
         sent = _header(scope, REQUEST_ID)
         request_id = sent if sent.isascii() and sent.isprintable() and 0 < len(sent) <= 128 else uuid4().hex
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        started = False
 
         async def send_with_id(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (REQUEST_ID.lower().encode(), request_id.encode())]
+                started = True
+                extra = {REQUEST_ID: request_id, **scope.get("state", {}).get("headers", {})}
+                added = [(name.lower().encode(), value.encode()) for name, value in extra.items()]
+                message["headers"] = [*message["headers"], *added]
                 REQUESTS.labels(scope["method"], message["status"]).inc()
             await send(message)
 
-        await self.app(scope, receive, send_with_id)
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("request.crashed", path=scope["path"])
+            if started:
+                raise
+            broken = EsrpError("Something broke on our side; the log has it under this request id.")
+            await problem(broken)(scope, receive, send_with_id)
 
 
 class _InternalOnly:
-    """Paths under ``/internal/`` are for the other services."""
+    """Paths under ``/internal/`` are for the other services, and for nobody where there is no token."""
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
         self.app, self.token = app, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inside = scope["type"] == "http" and scope["path"].startswith("/internal/")
-        if inside and not hmac.compare_digest(_header(scope, INTERNAL).encode(), (self.token or "").encode() or b"-"):
+        if inside and not (self.token and hmac.compare_digest(_header(scope, INTERNAL).encode(), self.token.encode())):
             return await problem(Forbidden("This path is for the other services."))(scope, receive, send)
         await self.app(scope, receive, send)
 
@@ -203,21 +221,30 @@ class _BodyLimit:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         limit = self.upload_limit if scope["path"].startswith(self.uploads) else self.limit
-        error = TooLarge(f"The body is over {limit} bytes.")
+        refusal = problem(TooLarge(f"The body is over {limit} bytes."))
         length = _header(scope, "content-length")
         if length.isdigit() and int(length) > limit:
-            return await problem(error)(scope, receive, send)
+            return await refusal(scope, receive, send)
         seen = 0
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > limit:
-                raise error
-            return message
+            # Who reads the body is told that the client has gone, and reads no further.
+            return message if seen <= limit else {"type": "http.disconnect"}
 
-        await self.app(scope, counted, send)
+        async def unless_refused(message: Message) -> None:
+            if seen <= limit:
+                await send(message)
+
+        try:
+            await self.app(scope, counted, unless_refused)
+        except ClientDisconnect:
+            if seen <= limit:
+                raise
+        if seen > limit:
+            await refusal(scope, receive, send)
 
 
 def _header(scope: Scope, name: str) -> str:

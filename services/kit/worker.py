@@ -87,16 +87,20 @@ def _guarded(job: type[Job], handler: Handler) -> Callable[..., Awaitable[None]]
 
 async def _look(tasks: asyncio.TaskGroup, handlers: Mapping[type[Job], Handler], look_around: Look) -> None:
     busy: set[Job] = set()
+    seats = asyncio.Semaphore(MAX_JOBS)
 
     async def do(job: Job) -> None:
         try:
-            await _guarded(type(job), handlers[type(job)])({}, str(job.run_id))
+            async with seats:
+                await _guarded(type(job), handlers[type(job)])({}, str(job.run_id))
         finally:
             busy.discard(job)
 
     while True:
         try:
-            for job in await look_around():
+            async with asyncio.timeout(JOB_TIMEOUT):
+                found = await look_around()
+            for job in found:
                 if job not in busy:
                     busy.add(job)
                     tasks.create_task(do(job))

@@ -134,12 +134,12 @@ class Child:
         if self._program.before is not None:
             await self._program.before()
         self._process = process = await self._spawn()
+        await self._tether.tie(process.pid, self._program.orphaned)  # before anybody is told that it is ready
         if self._stopping:
             self.signal(self._program.stop)
         probing = asyncio.create_task(self._probe(process.pid))
         pumping = asyncio.create_task(self._pump(process))
         try:
-            await self._tether.tie(process.pid, self._program.orphaned)
             code = await process.wait()
             await self._tether.untie(process.pid)
             # What it leaves running may still hold the pipe; nothing of that is worth waiting for.

@@ -8,6 +8,7 @@ import pytest
 
 from services.gateway.rates import RateLimit
 from services.gateway.resources import Resources
+from services.kit.db import open_engine
 from services.kit.ids import decode
 from tests.builders import a_run_request
 from tests.gateway.conftest import BOOTSTRAP, caller
@@ -77,6 +78,22 @@ async def test_every_answer_carries_the_request_id(client: httpx2.AsyncClient) -
         "mine-1",
         "mine-1",
     )
+
+
+async def test_a_database_that_is_away_is_no_fault_of_the_client(resources: Resources) -> None:
+    away = open_engine("postgresql+asyncpg://postgres@/x?host=/nowhere", "esrp_gateway")
+    object.__setattr__(resources, "engine", away)
+    async with caller(resources, BOOTSTRAP) as admin:
+        answer = await admin.get("/v1/runs", headers={"X-Request-ID": "mine-2"})
+    assert (answer.status_code, answer.json()["retryable"], answer.headers["retry-after"]) == (503, True, "2")
+    assert answer.headers["x-request-id"] == "mine-2"
+
+
+async def test_an_export_without_the_analytics_service_is_an_error_and_not_an_empty_file(
+    client: httpx2.AsyncClient,
+) -> None:
+    run = (await client.post("/v1/runs", json=a_run_request())).json()["id"]
+    assert (await client.get(f"/v1/ratings?run={run}")).status_code == 503
 
 
 async def test_health_needs_no_key_and_readiness_names_what_is_away(resources: Resources) -> None:

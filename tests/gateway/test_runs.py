@@ -1,5 +1,6 @@
 """What a run is asked for, and how it moves on."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -9,7 +10,7 @@ from services.gateway.resources import Resources
 from services.gateway.runs import Counts, Place, advanced
 from services.kit.db import row
 from services.kit.ids import decode
-from tests.builders import a_run_request
+from tests.builders import a_run_request, a_suite
 
 
 async def test_a_run_is_accepted_with_its_plan_and_where_to_follow_it(client: httpx2.AsyncClient) -> None:
@@ -83,6 +84,34 @@ async def test_bad_input_is_named_with_its_place(
     assert says in fault["message"]
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"name": "a\0b"}, "U+0000"),
+        ({"labels": {"k\0": "v"}}, "U+0000"),
+        ({"candidate": {"base_url": "http://user:pw@host/v1", "model": "m"}}, "use api_key"),
+        ({"replicates": 20, "sample": None, "rounds": 1, "suite": "large"}, "1 to 100000 are possible"),
+    ],
+)
+async def test_what_cannot_be_stored_shown_or_planned_is_refused(
+    client: httpx2.AsyncClient, change: dict[str, Any], says: str
+) -> None:
+    large = a_suite(characters=80, scenarios=80, name="large").model_dump(mode="json")
+    assert (await client.post("/v1/suites", json=large)).status_code == 201
+    answer = await client.post("/v1/runs", json={**a_run_request(), **change})
+    assert answer.status_code == 422
+    assert says in answer.json()["errors"][0]["message"]
+
+
+async def test_a_query_in_the_address_is_sealed_too(client: httpx2.AsyncClient, resources: Resources) -> None:
+    run = (await client.post("/v1/runs", json=a_run_request("http://host/v1?key=hush"))).json()
+    assert run["candidate"]["base_url"] == "http://host/v1?***"
+    async with resources.engine.begin() as tx:
+        found = await row(tx, "SELECT sealed FROM gateway.secrets")
+    assert found is not None
+    assert "http://host/v1?key=hush" in resources.keys.open(found["sealed"])
+
+
 async def test_a_body_that_is_not_json_is_told_by_its_line(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/v1/runs", content='{"suite": "tiny",\n"candidate": ', headers=JSON)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "line 2")
@@ -91,6 +120,13 @@ async def test_a_body_that_is_not_json_is_told_by_its_line(client: httpx2.AsyncC
 async def test_a_body_over_the_limit_is_refused(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/v1/runs", content=b" " * (1 << 20) + b"{}", headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b" " * (1 << 15)
+
+    unsaid = await client.post("/v1/runs", content=pieces(), headers=JSON)
+    assert (unsaid.status_code, unsaid.json()["code"]) == (413, "body_too_large")
 
 
 async def test_the_same_key_and_body_give_the_same_run(client: httpx2.AsyncClient) -> None:

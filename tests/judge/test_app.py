@@ -11,7 +11,6 @@ from services.judge.panel import PanelRater
 from services.judge.rating import Unserved
 from services.judge.resources import Resources, open_resources
 from services.kit.settings import Settings
-from services.kit.web import INTERNAL
 
 CHAT = {"name": "default", "base_url": "http://127.0.0.1:9/v1", "model": "judge-1", "api_key": "sk-secret"}
 LORA = {"name": "lora", "kind": "lora", "base_url": "http://127.0.0.1:9/v1", "model": "esrp-lora@3"}
@@ -31,14 +30,6 @@ async def test_it_is_ready_when_postgres_and_redis_answer(settings: Settings) ->
     async with open_resources(settings) as resources, web(resources) as http:
         answer = await http.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"postgres": True, "redis": True})
-
-
-async def test_its_judges_are_told_to_the_other_services_only_and_without_their_keys(settings: Settings) -> None:
-    async with open_resources(settings) as resources, web(resources) as http:
-        assert (await http.get("/internal/judges")).status_code == 403
-        answer = await http.get("/internal/judges", headers={INTERNAL: resources.keys.internal_token})
-    assert [judge["id"] for judge in answer.json()] == ["jdg_default", "jdg_lora"]
-    assert "sk-secret" not in answer.text
 
 
 async def test_a_judge_of_kind_chat_is_served_and_one_of_kind_lora_says_that_it_is_not(settings: Settings) -> None:

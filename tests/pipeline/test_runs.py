@@ -135,7 +135,7 @@ async def test_a_judge_that_gives_no_valid_score_gives_none_and_its_words_are_ke
     dialogues = [dialogue async for dialogue in stack.client.dialogues(run.id)]
     assert (report.metrics["fluency"].mean, report.metrics["fluency"].n) == (None, 0)
     assert (report.metrics["coherence"].mean, report.metrics["coherence"].n) == (4.0, 4)
-    assert report.coverage.scored == 4
+    assert report.coverage.model_dump() == {"dialogues": 6, "scored": 4, "missing": {"no_valid_score": 2}}
     silent = [dialogue for dialogue in dialogues if not dialogue.ratings]
     assert [dialogue.verdicts[0].raw for dialogue in silent] == ["Lovely work!"] * 2
 
@@ -164,6 +164,21 @@ async def test_cancel_keeps_what_was_paid_for_and_resume_pays_for_the_rest(stack
     assert (resumed.status, resumed.progress.judged) == ("succeeded", 6)
     assert len(stack.models.sent_to("bot")) == 12
     assert (await stack.client.report(run.id)).coverage.scored == 6
+
+
+async def test_a_cancelled_run_whose_workers_were_killed_is_cancelled_all_the_same(stack: Stack) -> None:
+    stack.models.gate.clear()
+    run = await stack.run()
+    while len(stack.models.requests) < 6:
+        await asyncio.sleep(0.02)
+    await stack.client.cancel(run.id)
+    await stack.kill("generator", "judge")
+    stack.models.gate.set()
+    await stack.start("generator", "judge")
+    cancelled = await stack.done(run)
+    assert (cancelled.status, cancelled.progress.generated) == ("cancelled", 0)
+    await stack.client.resume(run.id)
+    assert (await stack.done(run)).status == "succeeded"
 
 
 async def test_services_killed_and_valkey_emptied_in_the_middle_lose_nothing(stack: Stack) -> None:
