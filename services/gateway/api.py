@@ -23,6 +23,7 @@ from services.gateway.idempotency import once
 from services.gateway.paging import cursor, place
 from services.gateway.presenting import dialogue_out, run_out
 from services.gateway.resources import Resources
+from services.gateway.runs import Place
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
 from services.kit.db import row, rows
 from services.kit.ids import decode, encode, uuid7
@@ -362,7 +363,7 @@ async def cancel_run(id: str, resources: Res, who: Writer) -> api.Run:
     async with resources.engine.begin() as tx:
         run = await store.find_run(tx, who.tenant_id, run_id, lock=True)
         if run["status"] in ("queued", "running"):
-            await store.move(tx, run, starting.cancelling(run))
+            await store.move(tx, run, Place("cancelling", run["phase"]))
         elif run["status"] not in ("cancelling", "cancelled"):
             raise WrongState(id, run["status"], "queued or running")
         answer = await _run(tx, who, run_id)

@@ -15,7 +15,7 @@ from esrp.sampling import sampled
 from esrp.suite import Suite
 from services.gateway import store, suites, transcripts
 from services.gateway.resources import Resources
-from services.gateway.runs import Order, Place, order, simulator_named
+from services.gateway.runs import Order, order, simulator_named
 from services.kit.db import json, rows
 from services.kit.ids import decode, uuid7
 from services.kit.settings import Settings
@@ -73,11 +73,6 @@ async def store_run(tx: AsyncConnection, resources: Resources, tenant_id: UUID, 
         manifest_sha256=checked.order.sha256,
         warnings=json(checked.order.warnings),
     )
-
-
-def cancelling(run: RowMapping) -> Place:
-    """Where a run stands once it was told to stop."""
-    return Place("cancelling", run["phase"])
 
 
 def check_job(body: CheckRequest, suite: Suite, settings: Settings) -> dict[str, Any]:
