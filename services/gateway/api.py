@@ -510,16 +510,18 @@ async def import_ratings(
 
     All of the file or nothing of it. The same file again stores nothing twice.
     """
-    answer = await resources.peers.call(
-        "analytics",
-        "POST",
-        "/internal/ratings",
-        query={"tenant": str(who.tenant_id), "replace": "true" if replace else "false"},
-        body=await request.body(),
-        content_type=request.headers.get("content-type", "text/csv"),
-        seconds=300,
-    )
-    return Response(answer.body, answer.status, media_type=answer.content_type)
+    query = {"tenant": str(who.tenant_id), "replace": "true" if replace else "false"}
+    kind = request.headers.get("content-type", "text/csv")
+
+    async def work(_: Any) -> api.Imported:
+        body = await request.body()
+        path = "/internal/ratings"
+        answer = await resources.peers.call(
+            "analytics", "POST", path, query=query, body=body, content_type=kind, seconds=300
+        )
+        return api.Imported.model_validate_json(answer.body)
+
+    return await once(resources.engine, who.tenant_id, request, work, status=200)
 
 
 @router.get("/ratings", tags=["ratings"], responses={200: {"content": {"text/csv": {}, "application/x-ndjson": {}}}})

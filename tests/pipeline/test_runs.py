@@ -230,6 +230,13 @@ async def test_recorded_dialogues_go_straight_to_judging_and_people_may_rate_the
     assert stored.model_dump() == {"stored": 2, "missing": 0, "duplicates": 0, "ignored_columns": ["mood"]}
     report = await stack.client.report(unjudged.id)
     assert (report.raters, report.metrics["fluency"].mean) == ("human", 2.5)
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "text/csv", "Idempotency-Key": unjudged.id}
+    async with httpx2.AsyncClient(base_url=stack.url, headers=headers) as client:
+        again = [await client.post("/v1/ratings", content="\n".join(lines)) for _ in range(2)]
+        other = await client.post("/v1/ratings", content=lines[0])
+    assert [answer.json()["duplicates"] for answer in again] == [2, 2]
+    assert again[1].headers["idempotent-replayed"] == "true"
+    assert other.json()["code"] == "idempotency_key_reused"
 
 
 async def test_a_deleted_run_is_gone_from_sight_at_once_and_from_every_table_soon(stack: Stack) -> None:
