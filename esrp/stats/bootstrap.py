@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from esrp.stats.ratings import Floats, Units
+from esrp.stats.ratings import Floats, Integers, Units
 
 VERSION = "esrp-bootstrap-1"  # changes whenever the same ratings would give other numbers
 REPLICATES = 5000
@@ -27,14 +27,14 @@ def resampled(units: Units, seed: str, *, replicates: int = REPLICATES, chunk: i
     found = np.empty((replicates, metrics))
     for start in range(0, replicates, chunk):
         stop = min(start + chunk, replicates)
-        totals = _weights(seed, len(units), start, stop) @ both
+        totals = weights(seed, len(units), start, stop).astype(np.float64) @ both
         sums, counts = totals[:, :metrics], totals[:, metrics:]
         found[start:stop] = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
     return found / units.scale
 
 
-def _weights(seed: str, units: int, start: int, stop: int) -> Floats:
-    """How often each unit is drawn in the replicates ``start`` to ``stop``.
+def weights(seed: str, units: int, start: int, stop: int) -> Integers:
+    """How often each unit is drawn in the replicates ``start`` to ``stop``: replicates × units.
 
     Replicate r owns its own blocks of the counter, eight draws of 32 bits a block, so it is the same in every chunk.
     The raw words of a bit generator are stable over numpy's versions where its distributions are not (NEP 19); a draw
@@ -42,9 +42,10 @@ def _weights(seed: str, units: int, start: int, stop: int) -> Floats:
     """
     blocks = -(-units // 8)
     generator = np.random.Philox(key=int(seed[:32], 16), counter=start * blocks)
-    words = generator.random_raw((stop - start) * blocks * 4).astype("<u8").view("<u4")
+    words = generator.random_raw((stop - start) * blocks * 4).astype("<u8", copy=False).view("<u4")
     draws = words.reshape(stop - start, blocks * 8)[:, :units].astype(np.uint64)
-    drawn = (draws * np.uint64(units) >> np.uint64(32)).astype(np.int64)
+    draws *= np.uint64(units)
+    draws >>= np.uint64(32)
+    drawn = draws.view(np.int64)
     drawn += np.arange(stop - start, dtype=np.int64)[:, None] * units
-    counts = np.bincount(drawn.ravel(), minlength=(stop - start) * units)
-    return counts.reshape(stop - start, units).astype(np.float64)
+    return np.bincount(drawn.ravel(), minlength=(stop - start) * units).reshape(stop - start, units)

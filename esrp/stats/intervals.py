@@ -38,8 +38,8 @@ NONE = Intervals(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
-class _Variance:
-    """A variance estimated from clusters."""
+class Variance:
+    """A variance estimated from clusters; t has one degree of freedom less than there are."""
 
     value: float
     clusters: int
@@ -55,8 +55,16 @@ def mean_of(units: Units, columns: Sequence[int]) -> float | None:
 
 def standard_error(units: Units, columns: Sequence[int]) -> float | None:
     """The standard error of the mean of these metrics' scores, clustered by scenario; ``None`` below two scenarios."""
-    variance = _variance(units, columns, units.scenario)
+    variance = by_scenario(units, columns)
     return None if variance is None else math.sqrt(variance.value)
+
+
+def by_scenario(units: Units, columns: Sequence[int]) -> Variance | None:
+    """The variance of the mean of these metrics' scores, clustered by scenario; ``None`` below two scenarios.
+
+    Every metric must have a rating (``mean_of`` says so).
+    """
+    return _variance(units, columns, units.scenario)
 
 
 def intervals(units: Units, columns: Sequence[int], resamples: Floats, confidence: float = CONFIDENCE) -> Intervals:
@@ -67,7 +75,7 @@ def intervals(units: Units, columns: Sequence[int], resamples: Floats, confidenc
     mean = mean_of(units, columns)
     if mean is None:
         return NONE
-    suite = _variance(units, columns, units.scenario)
+    suite = by_scenario(units, columns)
     return Intervals(
         suite=_t(mean, suite, confidence),
         dialogue=_dialogue(mean, units, columns, resamples, confidence),
@@ -88,20 +96,20 @@ def _dialogue(
     return Interval(float(low), float(high))
 
 
-def _two_way(units: Units, columns: Sequence[int]) -> _Variance | None:
+def _two_way(units: Units, columns: Sequence[int]) -> Variance | None:
     """Cameron, Gelbach and Miller: V_char + V_scen − V_dialogue, and the larger of the first two if that is ≤ 0."""
     by_character = _variance(units, columns, units.character)
-    by_scenario = _variance(units, columns, units.scenario)
+    by_scenarios = by_scenario(units, columns)
     by_unit = _variance(units, columns, units.itself)
-    if by_character is None or by_scenario is None or by_unit is None:
+    if by_character is None or by_scenarios is None or by_unit is None:
         return None
-    value = by_character.value + by_scenario.value - by_unit.value
+    value = by_character.value + by_scenarios.value - by_unit.value
     if value <= 0:
-        value = max(by_character.value, by_scenario.value)
-    return _Variance(value, min(by_character.clusters, by_scenario.clusters))
+        value = max(by_character.value, by_scenarios.value)
+    return Variance(value, min(by_character.clusters, by_scenarios.clusters))
 
 
-def _variance(units: Units, columns: Sequence[int], cluster: Integers) -> _Variance | None:
+def _variance(units: Units, columns: Sequence[int], cluster: Integers) -> Variance | None:
     """Linearised ratio, cluster sums, factor G / (G − 1).
 
     G is the number of clusters that hold ratings; of several metrics the least counts.
@@ -110,7 +118,7 @@ def _variance(units: Units, columns: Sequence[int], cluster: Integers) -> _Varia
     if found < 2:
         return None
     sums = np.bincount(cluster, weights=_influence(units, columns))
-    return _Variance(found / (found - 1) * float(np.sum(sums**2)), found)
+    return Variance(found / (found - 1) * float(np.sum(sums**2)), found)
 
 
 def _influence(units: Units, columns: Sequence[int]) -> Floats:
@@ -121,7 +129,7 @@ def _influence(units: Units, columns: Sequence[int]) -> Floats:
     return influence
 
 
-def _t(mean: float, variance: _Variance | None, confidence: float) -> Interval | None:
+def _t(mean: float, variance: Variance | None, confidence: float) -> Interval | None:
     if variance is None:
         return None
     half = float(stdtrit(variance.clusters - 1, (1 + confidence) / 2)) * math.sqrt(variance.value)

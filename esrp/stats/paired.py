@@ -43,7 +43,7 @@ def differences(candidate: Ratings, baseline: Ratings, method: Method = METHOD) 
     order of the arguments changes signs only: the seed is that of both rating sets. Own logs have no pair.
     """
     seed = key(*sorted((candidate.sha256, baseline.sha256)))
-    units = _paired(candidate.units, baseline.units)
+    units = paired(candidate.units, baseline.units)
     resamples = resampled(units, seed, replicates=method.bootstrap)
 
     def difference(metrics: Sequence[str]) -> Difference:
@@ -64,7 +64,7 @@ def differences(candidate: Ratings, baseline: Ratings, method: Method = METHOD) 
     )
 
 
-def _paired(candidate: Units, baseline: Units) -> Units:
+def paired(candidate: Units, baseline: Units) -> Units:
     """Units whose sum is the pair's difference in units of 1 / ``SCALE`` and whose count says whether it exists."""
     at = {pair: row for row, pair in enumerate(baseline.pairs) if pair[1] is not None}
     shared = [(row, at[pair]) for row, pair in enumerate(candidate.pairs) if pair in at]

@@ -1,0 +1,397 @@
+"""May this release go out: a policy's margins and floors against what two runs show (STATISTICS 6)."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.policies import Policy, thresholds
+from esrp.stats.calibration import Rectified, rectified, rectified_difference
+from esrp.stats.intervals import by_scenario, mean_of
+from esrp.stats.paired import paired
+from esrp.stats.power import deciding_dialogues
+from esrp.stats.ratings import Floats, Integers, Ratings, Units
+from esrp.stats.scores import HIGHEST, LOWEST
+
+Raters: TypeAlias = Literal["calibrated", "human", "judge"]
+Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
+Kind: TypeAlias = Literal["margin", "floor"]
+Batches: TypeAlias = Mapping[tuple[str, int], float]
+
+EQUAL = 1e-9  # an estimate as near as that to its threshold is on it: sums of fractions are not exact
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One run as a gate sees it.
+
+    ``planned`` dialogues, each to be rated by ``judges`` judges on every metric. ``unvalidated`` names the judges among
+    them that nobody has held against people. ``random_sample``: the dialogues that people rated were drawn at random.
+    ``diversity``: the mean rating of each batch, by character and number.
+    """
+
+    ratings: Ratings
+    planned: int
+    judges: int = 1
+    unvalidated: tuple[str, ...] = ()
+    random_sample: bool = False
+    diversity: Batches = field(default_factory=dict)
+
+    @cached_property
+    def rectified(self) -> Rectified:
+        """The calibrated means."""
+        return rectified(self.ratings)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One endpoint: ``bound`` is the one-sided lower confidence bound of the estimate, to be above ``threshold``.
+
+    A margin's estimate is candidate − baseline and its threshold −δ. ``worst_bound`` is the bound with all missing
+    ratings against the candidate; it is given where more is missing than the policy bears, and then it decides.
+    """
+
+    metric: str
+    kind: Kind
+    estimate: float | None
+    bound: float | None
+    threshold: float
+    outcome: Outcome
+    worst_bound: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``errors`` says why nothing could be decided, ``needed_dialogues`` how many would decide what was not.
+
+    ``raters`` tells whose scale the numbers are on. What the policy makes of an inconclusive result is the verdict, and
+    ``inconclusive`` is then among the warnings. Errors and warnings are a code, some followed by a colon and names.
+    """
+
+    verdict: Literal["pass", "fail", "inconclusive", "error"]
+    raters: Raters
+    failing: tuple[str, ...]
+    warnings: tuple[str, ...]
+    errors: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    needed_dialogues: int | None
+
+
+def decide(
+    policy: Policy, candidate: Evidence, baseline: Evidence | None = None, *, differs: Sequence[str] = ()
+) -> Verdict:
+    """Hold a run against a policy; without a baseline the floors decide alone, and a warning says so.
+
+    ``differs`` names what makes the two runs not comparable: suite, simulator, judges, rounds.
+    """
+    comparison = _Comparison(policy, candidate, baseline, differs)
+    measured = list(comparison.measured())
+    rejected = _holm([item.worse for item in measured], 1 - policy.confidence)
+    rules = tuple(item.rule(policy, fails) for item, fails in zip(measured, rejected, strict=True))
+    errors = tuple(comparison.errors())
+    warnings = tuple(comparison.warnings(rules))
+    outcome, needed = _outcome(rules), None
+    if outcome == "inconclusive" and not errors:
+        needed = _needed(policy, measured, rules, comparison.ours.scored)
+        outcome = policy.on_inconclusive
+        warnings += ("inconclusive",) if outcome != "inconclusive" else ()
+    return Verdict(
+        verdict="error" if errors else outcome,
+        raters=comparison.raters,
+        failing=() if errors else tuple(sorted({rule.metric for rule in rules if rule.outcome == "fail"})),
+        warnings=warnings,
+        errors=errors,
+        rules=rules,
+        needed_dialogues=needed,
+    )
+
+
+# --- deciding ---------------------------------------------------------------------------------------------------------
+
+
+def _holm(p_values: Sequence[float], alpha: float) -> list[bool]:
+    """Which hypotheses fall if the smallest p value is held against α / m, the next against α / (m − 1), and so on."""
+    rejected = [False] * len(p_values)
+    for left, index in zip(range(len(p_values), 0, -1), np.argsort(p_values, kind="stable"), strict=True):
+        if p_values[index] > alpha / left:
+            break
+        rejected[index] = True
+    return rejected
+
+
+def _outcome(rules: Sequence[Rule]) -> Outcome:
+    """A failure of one rule is one of all; a pass is a pass of all (intersection–union)."""
+    outcomes = {rule.outcome for rule in rules}
+    if "fail" in outcomes:
+        return "fail"
+    return "pass" if outcomes == {"pass"} else "inconclusive"
+
+
+def _needed(policy: Policy, measured: Sequence["_Measured"], rules: Sequence[Rule], dialogues: int) -> int | None:
+    """How many dialogues would decide with 80 % power if what was seen is the truth; ``None``: no number would.
+
+    One endpoint that is worse decides, at Holm's first step; else all that are still open have to pass.
+    """
+    strict = 1 - (1 - policy.confidence) / len(measured)
+    worse = [item.deciding(dialogues, strict) for item in measured if item.distance is not None and item.distance < 0]
+    if known := [needed for needed in worse if needed is not None]:
+        return max(min(known), dialogues + 1)
+    still_open = [item for item, rule in zip(measured, rules, strict=True) if rule.outcome != "pass"]
+    passing = [item.deciding(dialogues, policy.confidence) for item in still_open]
+    if not worse and None not in passing and not any(item.pull_counts(policy) for item in still_open):
+        return max(dialogues + 1, *(needed for needed in passing if needed is not None))
+    return None
+
+
+# --- what was measured ------------------------------------------------------------------------------------------------
+
+
+class _Estimate(NamedTuple):
+    """A mean with its standard error from so many clusters."""
+
+    mean: float | None
+    se: float | None
+    clusters: int
+
+
+UNKNOWN = _Estimate(None, None, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """An endpoint, the share of ratings that is missing, and how far those could pull the estimate down."""
+
+    metric: str
+    kind: Kind
+    threshold: float
+    found: _Estimate
+    missing: float
+    pull: float
+
+    @property
+    def distance(self) -> float | None:
+        """How far the estimate is above its threshold."""
+        if self.found.mean is None:
+            return None
+        distance = self.found.mean - self.threshold
+        return 0.0 if abs(distance) < EQUAL else distance
+
+    @property
+    def worse(self) -> float:
+        """The p value against an estimate that is below its threshold by chance."""
+        if self.distance is None or self.found.se is None:
+            return 1.0
+        if self.found.se < EQUAL:
+            return float(self.distance >= 0)
+        return float(stdtr(self.found.clusters - 1, self.distance / self.found.se))
+
+    def pull_counts(self, policy: Policy) -> bool:
+        """Whether more is missing than the policy bears."""
+        return self.missing > policy.max_missing and self.pull > 0
+
+    def deciding(self, dialogues: int, confidence: float) -> int | None:
+        """How many dialogues would show on which side of its threshold the estimate is."""
+        if self.distance is None or self.found.se is None:
+            return None
+        return deciding_dialogues(
+            self.distance, self.found.se, dialogues, clusters=self.found.clusters, confidence=confidence
+        )
+
+    def rule(self, policy: Policy, fails: bool) -> Rule:
+        """The evidence and its outcome."""
+        mean, se, clusters = self.found
+        bound = worst = None
+        passes = False
+        if mean is not None and se is not None and self.distance is not None:
+            error = float(stdtrit(clusters - 1, policy.confidence)) * se
+            pull = self.pull if self.pull_counts(policy) else 0.0
+            bound, worst = mean - error, mean - error - pull if pull else None
+            passes = self.distance - error - pull > 0
+        outcome: Outcome = "fail" if fails else "pass" if passes else "inconclusive"
+        return Rule(self.metric, self.kind, mean, bound, self.threshold, outcome, worst)
+
+
+class _Comparison:
+    """A candidate beside its baseline, if there is one that it can be compared with."""
+
+    def __init__(self, policy: Policy, candidate: Evidence, baseline: Evidence | None, differs: Sequence[str]) -> None:
+        self._policy, self._alone, self._differs = policy, baseline is None, differs
+        beside = baseline if policy.margins and not differs else None
+        self.raters = _raters(policy, candidate, beside)
+        self.ours = _Sheet(candidate, self.raters)
+        self._theirs = None if beside is None else _Sheet(beside, self.raters)
+
+    def measured(self) -> Iterator[_Measured]:
+        """Every endpoint of the policy that there is something to say about: margins, then floors."""
+        if self._theirs is not None:
+            ours, theirs = self.ours, self._theirs
+            source, batches = _apart(ours, theirs)
+            for name, margin in thresholds(self._policy.margins).items():
+                missing = max(ours.missing(name), theirs.missing(name))
+                pull = ours.pull(name, LOWEST) + theirs.pull(name, HIGHEST)
+                yield _Measured(name, "margin", -margin, _estimate(source, batches, name), missing, pull)
+        for name, floor in thresholds(self._policy.floors).items():
+            missing, pull = self.ours.missing(name), self.ours.pull(name, LOWEST)
+            yield _Measured(name, "floor", floor, self.ours.estimate(name), missing, pull)
+
+    def errors(self) -> Iterator[str]:
+        """Why nothing can be decided."""
+        if self._policy.margins and self._differs:
+            yield f"not_comparable: {', '.join(self._differs)}"
+        elif not self._policy.floors and self._theirs is None:
+            yield "no_baseline"
+        if self.ours.coverage < self._policy.min_coverage:
+            yield "coverage_below_minimum"
+        if self._theirs is not None and self._theirs.coverage < self._policy.min_coverage:
+            yield "baseline_coverage_below_minimum"
+        if self._policy.raters == "calibrated" and not self._calibrated:
+            yield "calibrated_not_available"
+        if self._policy.require_validated_judges and self._unvalidated:
+            yield f"judge_not_validated: {', '.join(self._unvalidated)}"
+
+    def warnings(self, rules: Sequence[Rule]) -> Iterator[str]:
+        """What a reader of the verdict must know."""
+        if self._alone and self._policy.floors:
+            yield "no_baseline"
+        if self._unvalidated and not self._policy.require_validated_judges:
+            yield "judge_not_validated"
+        if any(rule.worst_bound is not None for rule in rules):
+            yield "missing_ratings"
+        if unknown := [rule.metric for rule in rules if rule.bound is None]:
+            yield f"not_measured: {', '.join(unknown)}"
+
+    @property
+    def _calibrated(self) -> bool:
+        return _calibrates(self.ours.evidence, None if self._theirs is None else self._theirs.evidence)
+
+    @property
+    def _unvalidated(self) -> list[str]:
+        """Judges whose ratings enter and that nobody has held against people."""
+        if self.raters == "human":
+            return []
+        sheets = [self.ours] if self._theirs is None else [self.ours, self._theirs]
+        return sorted({judge for sheet in sheets for judge in sheet.evidence.unvalidated})
+
+
+class _Sheet:
+    """One run's ratings by the raters that count, its means, and what is missing from them."""
+
+    def __init__(self, evidence: Evidence, raters: Raters) -> None:
+        self.evidence = evidence
+        ratings = _by(evidence.ratings, "human" if raters == "human" else "judge")
+        self.units = ratings.units
+        self.source = evidence.rectified if raters == "calibrated" else self.units
+        per_dialogue = ratings.dialogues[ratings.dialogues.any(axis=1)]
+        self.scored = len(per_dialogue)
+        self._given = per_dialogue.sum(axis=0)
+        self._lacking = _lacking(per_dialogue, evidence.planned, 0 if raters == "human" else evidence.judges)
+
+    @property
+    def coverage(self) -> float:
+        """The share of planned dialogues that have a rating."""
+        return self.scored / self.evidence.planned if self.evidence.planned else 0.0
+
+    def estimate(self, name: str) -> _Estimate:
+        """Of the run's mean."""
+        return _estimate(self.source, self.evidence.diversity, name)
+
+    def missing(self, name: str) -> float:
+        """The share of the ratings that should be there and are not."""
+        if name == "diversity":
+            return 0.0
+        lacking = self._lacking[_columns(name)].sum()
+        return float(lacking / max(1, lacking + self._given[_columns(name)].sum()))
+
+    def pull(self, name: str, score: int) -> float:
+        """How far the mean moves if every missing rating is ``score``."""
+        return 0.0 if name == "diversity" else float(self._pulls[score][_columns(name)].mean())
+
+    @cached_property
+    def _pulls(self) -> dict[int, Floats]:
+        shares = np.array([self.missing(name) for name in METRIC_IDS])
+        means = [self.estimate(name).mean if share else None for name, share in zip(METRIC_IDS, shares, strict=True)]
+        return {
+            score: shares * [0.0 if mean is None else abs(mean - score) for mean in means]
+            for score in (LOWEST, HIGHEST)
+        }
+
+
+def _raters(policy: Policy, candidate: Evidence, baseline: Evidence | None) -> Raters:
+    """Whose ratings count: calibrated if there, else people's if no judge rated, else judges'."""
+    if policy.raters != "auto":
+        return policy.raters
+    if _calibrates(candidate, baseline):
+        return "calibrated"
+    kinds = candidate.ratings.levels["kind"]
+    return "human" if "human" in kinds and "judge" not in kinds else "judge"
+
+
+def _calibrates(candidate: Evidence, baseline: Evidence | None) -> bool:
+    """Whether there are calibrated means, of both and of their difference, from random samples."""
+    runs = [candidate] if baseline is None else [candidate, baseline]
+    if not all(run.random_sample and run.rectified.estimate(_columns("overall")) for run in runs):
+        return False
+    if baseline is None:
+        return True
+    apart = rectified_difference(candidate.ratings, baseline.ratings)
+    return apart.estimate(_columns("overall")) is not None
+
+
+def _apart(ours: _Sheet, theirs: _Sheet) -> tuple[Rectified | Units, Batches]:
+    """Candidate − baseline on the same (character, scenario), and on the same batches."""
+    mine, yours = ours.evidence.diversity, theirs.evidence.diversity
+    batches = {batch: mine[batch] - yours[batch] for batch in sorted(mine.keys() & yours.keys())}
+    if isinstance(ours.source, Rectified):
+        return rectified_difference(ours.evidence.ratings, theirs.evidence.ratings), batches
+    return paired(ours.units, theirs.units), batches
+
+
+def _estimate(source: Rectified | Units, batches: Batches, name: str) -> _Estimate:
+    """Of an endpoint: clustered by scenario, diversity by batch."""
+    if name == "diversity":
+        return _of_batches(batches)
+    columns = _columns(name)
+    if isinstance(source, Rectified):
+        calibrated = source.estimate(columns)
+        return _Estimate(calibrated.mean, calibrated.se, calibrated.clusters) if calibrated else UNKNOWN
+    mean = mean_of(source, columns)
+    variance = None if mean is None else by_scenario(source, columns)
+    return _Estimate(mean, math.sqrt(variance.value), variance.clusters) if variance else _Estimate(mean, None, 0)
+
+
+def _of_batches(batches: Batches) -> _Estimate:
+    values = np.array([batches[batch] for batch in sorted(batches)])
+    if not len(values):
+        return UNKNOWN
+    if len(values) < 2:
+        return _Estimate(float(values.mean()), None, 0)
+    return _Estimate(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), len(values))
+
+
+def _columns(name: str) -> list[int]:
+    """The metrics whose mean an endpoint is."""
+    by_dimension = {str(dimension): metrics_of(dimension) for dimension in DIMENSIONS}
+    metrics = METRIC_IDS if name == "overall" else by_dimension.get(name, (name,))
+    return [METRIC_IDS.index(metric) for metric in metrics]
+
+
+def _by(ratings: Ratings, kind: str) -> Ratings:
+    """The ratings of one kind; the levels stay."""
+    chosen = np.array([name == kind for name in ratings.levels["kind"]], dtype=bool)[ratings.codes["kind"]]
+    return Ratings(ratings.levels, {name: code[chosen] for name, code in ratings.codes.items()}, ratings.score[chosen])
+
+
+def _lacking(per_dialogue: Integers, planned: int, judges: int) -> Integers:
+    """How many ratings of each metric should be there and are not.
+
+    A dialogue should have one of every judge that was asked; of people, as many as a rated one has on average.
+    """
+    usual = max(1, round(float(per_dialogue[per_dialogue > 0].mean()))) if per_dialogue.any() else 1
+    wanted = judges or usual
+    lacking: Integers = np.maximum(wanted - per_dialogue, 0).sum(axis=0)
+    return lacking + wanted * max(0, planned - len(per_dialogue))

@@ -1,0 +1,295 @@
+"""The gate: what passes, fails and stays open, on differences that can be computed by hand; and how often it errs."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy.stats import t
+
+from esrp.metrics import METRIC_IDS
+from esrp.policies import BUNDLED, ENDPOINTS, Policy, bundled, thresholds
+from esrp.stats import Rating, Ratings, differences, scores
+from esrp.stats.calibration import calibrations
+from esrp.stats.gate import Evidence, Rule, Verdict, decide
+from tests.stats.builders import crossed, noisy, rating
+
+C, S = 6, 10
+
+
+def evidence(rows: list[Rating], **facts: Any) -> Evidence:
+    return Evidence(Ratings.of(rows), **{"planned": len({r.dialogue for r in rows}), **facts})
+
+
+def flat(score: Callable[[int, int, int], int] = lambda c, s, m: 3 + (c + s + m) % 2) -> list[Rating]:
+    return crossed(C, S, score)
+
+
+def moved(rows: list[Rating], metric: str, by: Callable[[int], int]) -> list[Rating]:
+    """The metric's ratings changed by a number that depends on the scenario's."""
+    return [r._replace(score=r.score + by(int((r.scenario or "s0")[1:]))) if r.metric == metric else r for r in rows]
+
+
+def rule(verdict: Verdict, metric: str, kind: str = "margin") -> Rule:
+    return next(r for r in verdict.rules if (r.metric, r.kind) == (metric, kind))
+
+
+def test_a_run_that_is_its_baseline_passes() -> None:
+    found = decide(Policy(margins={"*": 0.1}), evidence(flat()), evidence(flat()))
+    assert (found.verdict, found.failing, found.warnings, found.errors) == ("pass", (), (), ())
+    assert [r.metric for r in found.rules] == [*METRIC_IDS, "overall"]
+    assert rule(found, "overall") == Rule("overall", "margin", 0, 0, -0.1, "pass")
+    assert found.raters == "judge" and found.needed_dialogues is None
+
+
+def test_a_metric_that_is_worse_everywhere_fails_alone() -> None:
+    worse = moved(flat(), "speaking_style", lambda s: -1 if s else -2)
+    found = decide(Policy(margins={"*": 0.5}), evidence(worse), evidence(flat()))
+    assert (found.verdict, found.failing) == ("fail", ("speaking_style",))
+    assert rule(found, "speaking_style").estimate == pytest.approx(-1.1)
+    assert rule(found, "fluency").outcome == "pass"
+
+
+def test_a_loss_of_exactly_the_margin_is_neither_a_pass_nor_a_fail() -> None:
+    found = decide(Policy(margins={"fluency": 1}), evidence(moved(flat(), "fluency", lambda s: -1)), evidence(flat()))
+    assert found.verdict == "inconclusive" and found.needed_dialogues is None
+
+
+def test_the_bound_is_the_one_sided_lower_bound_clustered_by_scenario() -> None:
+    rows = noisy(C, S)
+    found = decide(Policy(margins={"*": 4}, floors={"overall": 1}), evidence(rows), evidence(noisy(C, S, seed=2)))
+    difference = differences(Ratings.of(rows), Ratings.of(noisy(C, S, seed=2))).overall
+    score = scores(Ratings.of(rows)).overall
+    for seen, mean, se in (
+        (rule(found, "overall"), difference.difference, difference.se),
+        (rule(found, "overall", "floor"), score.mean, score.se),
+    ):
+        assert mean is not None and se is not None
+        assert seen.estimate == mean
+        assert seen.bound == pytest.approx(mean - float(t.ppf(0.95, S - 1)) * se, abs=1e-12)
+
+
+def test_an_open_result_says_how_many_dialogues_would_decide() -> None:
+    uneven = moved(flat(), "fluency", lambda s: -1 if s == 0 else 0)  # −0.1 on average
+    found = decide(Policy(margins={"fluency": 0.2}), evidence(uneven), evidence(flat()))
+    assert found.verdict == "inconclusive"
+    se = 0.1  # ten scenario means: one is −1
+    wanted = ((float(t.ppf(0.95, 9)) + 0.8416) * se / 0.1) ** 2 * 60
+    assert found.needed_dialogues == pytest.approx(wanted, abs=1)
+
+
+def test_a_loss_that_is_not_certain_needs_dialogues_enough_for_holm() -> None:
+    uneven = moved(flat(), "fluency", lambda s: -1 if s < 4 else 0)  # −0.4 with an SE of 0.163
+    found = decide(Policy(margins={"fluency": 0.2, "coherence": 0.2}), evidence(uneven), evidence(flat()))
+    assert found.verdict == "inconclusive" and rule(found, "coherence").outcome == "pass"
+    se = math.sqrt(10 / 9 * (4 * 0.6**2 + 6 * 0.4**2)) / 10
+    assert found.needed_dialogues == pytest.approx(((float(t.ppf(0.975, 9)) + 0.8416) * se / 0.2) ** 2 * 60, abs=1)
+
+
+def test_a_policy_says_what_an_open_result_is() -> None:
+    uneven = evidence(moved(flat(), "fluency", lambda s: -1 if s == 0 else 0))
+    for outcome in ("pass", "fail", "inconclusive"):
+        policy = Policy.model_validate({"margins": {"fluency": 0.2}, "on_inconclusive": outcome})
+        found = decide(policy, uneven, evidence(flat()))
+        assert found.verdict == outcome and found.failing == ()
+        assert ("inconclusive" in found.warnings) == (outcome != "inconclusive")
+
+
+def test_failing_endpoints_need_holms_stricter_bounds() -> None:
+    """One endpoint fails at 5 % that is not certain enough as one of ten."""
+    uneven = moved(flat(), "fluency", lambda s: -1 if s < 5 else 0)  # −0.5 with an SE of 0.167
+    alone = decide(Policy(margins={"fluency": 0.15}), evidence(uneven), evidence(flat()))
+    among = decide(Policy(margins={"*": 0.15}), evidence(uneven), evidence(flat()))
+    assert float(t.sf(0.35 * 6, 9)) == pytest.approx(0.033, abs=0.001)
+    assert (alone.verdict, among.verdict) == ("fail", "inconclusive")
+
+
+def test_holm_goes_on_after_the_first_rejection() -> None:
+    both = moved(moved(flat(), "fluency", lambda s: -1 if s else -2), "coherence", lambda s: -1 if s < 5 else 0)
+    margins = {"fluency": 0.5, "coherence": 0.15}
+    assert decide(Policy(margins=margins), evidence(both), evidence(flat())).failing == ("coherence", "fluency")
+
+
+def test_floors_decide_alone_without_a_baseline_and_say_so() -> None:
+    policy = Policy(floors={"overall": 3.2, "*": 3}, margins={"*": 0.1})
+    found = decide(policy, evidence(flat()))
+    assert (found.verdict, found.warnings) == ("pass", ("no_baseline",))
+    assert [r.kind for r in found.rules] == ["floor"] * 10
+    assert rule(found, "overall", "floor").threshold == 3.2
+
+
+def test_a_mean_below_its_floor_fails() -> None:
+    found = decide(Policy(floors={"ESC": 4.2}), evidence(flat()))
+    assert (found.verdict, found.failing) == ("fail", ("ESC",))
+
+
+def test_margins_without_a_baseline_are_an_error() -> None:
+    found = decide(Policy(margins={"*": 0.1}), evidence(flat()))
+    assert (found.verdict, found.errors, found.rules) == ("error", ("no_baseline",), ())
+
+
+def test_runs_that_are_not_comparable_are_an_error_that_says_what_differs() -> None:
+    found = decide(Policy(margins={"*": 4}), evidence(flat()), evidence(flat()), differs=["simulator", "judges"])
+    assert (found.verdict, found.errors) == ("error", ("not_comparable: simulator, judges",))
+    assert found.warnings == () and found.rules == ()
+
+
+def test_too_few_scored_dialogues_are_an_error_whatever_they_show() -> None:
+    policy = Policy(margins={"*": 0.1})
+    found = decide(policy, evidence(flat(), planned=70), evidence(flat()))
+    assert (found.verdict, found.errors, found.failing) == ("error", ("coverage_below_minimum",), ())
+    found = decide(policy, evidence(flat()), evidence(flat(), planned=70))
+    assert found.errors == ("baseline_coverage_below_minimum",)
+
+
+def test_a_judge_that_nobody_validated_is_a_warning_or_an_error() -> None:
+    run = evidence(flat(), unvalidated=("j1",))
+    assert decide(Policy(floors={"*": 2}), run, run).warnings == ("judge_not_validated",)
+    found = decide(Policy(floors={"*": 2}, require_validated_judges=True), run, run)
+    assert (found.verdict, found.errors) == ("error", ("judge_not_validated: j1",))
+    people = evidence([r._replace(kind="human") for r in flat()], unvalidated=("j1",))
+    assert decide(Policy(floors={"*": 2}, require_validated_judges=True), people, people).verdict == "pass"
+
+
+def test_a_pass_with_many_missing_ratings_must_hold_in_the_worst_case() -> None:
+    rows = [r for r in flat() if r.metric != "fluency" or r.scenario != "s03"]  # a tenth of one metric
+    policy = Policy(margins={"*": 0.1})
+    found = decide(policy, evidence(rows), evidence(flat()))
+    assert (found.verdict, found.warnings, found.needed_dialogues) == ("inconclusive", ("missing_ratings",), None)
+    fluency = rule(found, "fluency")
+    assert (fluency.estimate, fluency.bound, fluency.outcome) == (0, 0, "inconclusive")
+    assert fluency.worst_bound == pytest.approx(-0.1 * (3.5 - 1))
+    assert rule(found, "coherence").worst_bound is None and rule(found, "coherence").outcome == "pass"
+    assert decide(policy.model_copy(update={"max_missing": 0.1}), evidence(rows), evidence(flat())).verdict == "pass"
+    generous = Policy(margins={"fluency": 0.3})
+    assert decide(generous, evidence(rows), evidence(flat())).verdict == "pass"
+
+
+def test_the_baselines_missing_ratings_are_held_against_the_candidate_too() -> None:
+    rows = [r for r in flat() if r.metric != "fluency" or r.scenario != "s03"]
+    found = rule(decide(Policy(margins={"fluency": 1}), evidence(flat()), evidence(rows)), "fluency")
+    assert found.worst_bound == pytest.approx(-0.1 * (5 - 3.5))
+
+
+def test_the_worst_case_of_a_floor_is_that_of_the_score() -> None:
+    rows = [r for r in flat() if r.metric != "fluency" or r.scenario != "s03"]
+    found = rule(decide(Policy(floors={"fluency": 1.5}), evidence(rows)), "fluency", "floor")
+    worst = scores(Ratings.of(rows), {"fluency": C}).metrics["fluency"].worst
+    assert worst is not None and None not in (found.worst_bound, found.estimate, found.bound)
+    assert found.estimate is not None and found.bound is not None and found.worst_bound is not None
+    assert found.estimate - (found.bound - found.worst_bound) == pytest.approx(worst.low)
+
+
+def test_a_second_judge_that_is_silent_is_missing() -> None:
+    found = decide(Policy(margins={"*": 0.1}), evidence(flat(), judges=2), evidence(flat(), judges=2))
+    assert found.verdict == "inconclusive" and "missing_ratings" in found.warnings
+
+
+def test_diversity_is_clustered_by_batch_and_enters_only_when_named() -> None:
+    ours = {("a", n): 3.0 + n % 2 for n in range(12)}
+    theirs = dict.fromkeys(ours, 3.0) | {("b", 0): 1.0}
+    policy = Policy(margins={"*": 0.1, "diversity": 0.3})
+    found = decide(policy, evidence(flat(), diversity=ours), evidence(flat(), diversity=theirs))
+    seen = rule(found, "diversity")
+    assert seen.estimate == 0.5
+    assert seen.bound == pytest.approx(0.5 - float(t.ppf(0.95, 11)) * float(np.std([0, 1] * 6, ddof=1)) / math.sqrt(12))
+    assert found.verdict == "pass"
+    assert "diversity" not in thresholds({"*": 0.1})
+
+
+def test_what_was_not_measured_leaves_the_result_open() -> None:
+    found = decide(bundled("release-default"), evidence(flat()), evidence(flat()))
+    assert (found.verdict, found.warnings) == ("inconclusive", ("not_measured: diversity",))
+    assert found.needed_dialogues is None
+
+
+def test_one_scenario_decides_nothing() -> None:
+    run = evidence([r for r in flat() if r.scenario == "s00"])
+    found = decide(Policy(margins={"fluency": 4}), run, run)
+    assert found.verdict == "inconclusive" and rule(found, "fluency").bound is None
+
+
+def labelled(seed: int, *, worse: int = 0, share: float = 0.5) -> list[Rating]:
+    """Judges who rate everything, people who rate a random part of it and are stricter by one."""
+    chance = np.random.default_rng(seed)
+    judges = [r._replace(score=max(2, r.score - worse), rater="j") for r in crossed(12, 20, lambda c, s, m: 4)]
+    chosen = {f"c{c:02}/s{s:02}" for c in range(12) for s in range(20) if chance.random() < share}
+    people = [r._replace(rater="p", kind="human", score=r.score - 1) for r in judges if r.dialogue in chosen]
+    return judges + people
+
+
+def test_calibrated_means_come_first_then_peoples_if_no_judge_rated_then_judges() -> None:
+    rows = labelled(1)
+    people = [r for r in rows if r.kind == "human"]
+    policy = Policy(margins={"*": 0.1}, floors={"overall": 2.5})
+    sampled = decide(policy, evidence(rows, random_sample=True), evidence(labelled(2), random_sample=True))
+    assert (sampled.raters, sampled.verdict) == ("calibrated", "pass")
+    assert rule(sampled, "overall", "floor").estimate == 3
+    chosen = decide(policy, evidence(rows), evidence(labelled(2)))
+    assert (chosen.raters, rule(chosen, "overall", "floor").estimate) == ("judge", 4)
+    alone = decide(policy, evidence(people), evidence(people))
+    assert (alone.raters, rule(alone, "overall", "floor").estimate) == ("human", 3)
+    by_people = policy.model_copy(update={"raters": "human"})
+    named = decide(by_people, evidence(people, unvalidated=("j",)), evidence(people))
+    assert named.raters == "human" and named.warnings == ()
+
+
+def test_calibrated_numbers_are_those_of_the_report() -> None:
+    noise = np.random.default_rng(3)
+    rows = [r._replace(score=int(np.clip(r.score + noise.integers(-1, 2), 1, 5))) for r in labelled(1)]
+    found = decide(Policy(floors={"*": 1}, raters="calibrated"), evidence(rows, random_sample=True))
+    calibrated = calibrations(Ratings.of(rows)).overall
+    assert calibrated is not None and calibrated.se is not None
+    seen = rule(found, "overall", "floor")
+    assert seen.estimate == calibrated.mean
+    assert seen.bound == pytest.approx(calibrated.mean - float(t.ppf(0.95, calibrated.clusters - 1)) * calibrated.se)
+
+
+def test_calibrated_means_that_are_not_there_are_an_error_when_named() -> None:
+    policy = Policy(floors={"*": 1}, raters="calibrated")
+    few = evidence(labelled(1, share=0.1), random_sample=True)
+    assert decide(policy, few).errors == ("calibrated_not_available",)
+    assert decide(policy, evidence(labelled(1))).errors == ("calibrated_not_available",)
+
+
+def test_the_order_of_rows_changes_nothing() -> None:
+    ours, theirs = noisy(C, S), noisy(C, S, seed=2)
+    policy = Policy(margins={"*": 0.1}, floors={"*": 3})
+    first = decide(policy, evidence(ours), evidence(theirs))
+    assert decide(policy, evidence(ours[::-1]), evidence(theirs[::-1])) == first
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({}, "a margin or a floor"),
+        ({"margins": {"charm": 0.1}}, "charm"),
+        ({"margins": {"*": -0.1}}, "greater than or equal to 0"),
+        ({"margins": {"*": math.nan}}, "finite"),
+        ({"floors": {"*": 6}}, "less than or equal to 5"),
+        ({"floors": {"*": 3}, "confidence": 0.5}, "greater than 0.5"),
+        ({"floors": {"*": 3}, "on_inconclusive": "shrug"}, "pass"),
+        ({"floors": {"*": 3}, "tolerance": 1}, "Extra"),
+        ({"floors": {"*": 3}, "baseline": "a\0"}, "U\\+0000"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Policy.model_validate(wrong)
+
+
+def test_the_shipped_policies_are_those_of_the_definition() -> None:
+    assert BUNDLED == ("smoke", "release-default")
+    assert bundled("smoke") == Policy(baseline="production", margins={"*": 0.30})
+    assert bundled("release-default") == Policy(baseline="production", margins={"*": 0.10, "diversity": 0.3})
+    assert list(thresholds(bundled("release-default").margins)) == [*METRIC_IDS, "overall", "diversity"]
+    assert thresholds({"*": 0.1, "fluency": 0.2, "ESC": 0.3})["fluency"] == 0.2
+    assert set(thresholds({"*": 0.1, "ESC": 0.3})) <= set(ENDPOINTS)
+
+
+def test_a_dialogue_without_a_pair_does_not_enter() -> None:
+    extra = [rating("c99", "s00", 1, metric=metric) for metric in METRIC_IDS]
+    found = decide(Policy(margins={"*": 0.1}), evidence(flat() + extra), evidence(flat()))
+    assert found.verdict == "pass" and rule(found, "overall").estimate == 0
