@@ -1,0 +1,209 @@
+"""How much a candidate's replies differ from one another, and what they look like (STATISTICS 7): counts of text."""
+
+import math
+import re
+import statistics
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from itertools import groupby, pairwise
+from threading import Lock
+from typing import NamedTuple
+
+from esrp.dialogue import normalise
+from esrp.metrics import Language
+
+BATCH = 10  # replies that are looked at together (paper 4.1)
+SMALLEST = 5  # a rest under it is left out
+OPENING = 46  # code points of a reply whose words are counted
+SHORTEST, LONGEST = 50, 150  # of a reply: code points in Chinese, words in English
+
+
+class Reply(NamedTuple):
+    """One answer of the candidate. ``text`` is ``None`` where there is none.
+
+    ``scenario`` is the place of its scenario in the suite; own logs have the places after the last, in their order.
+    """
+
+    character: str
+    scenario: int
+    round: int
+    text: str | None
+    replicate: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Five to ten replies of one character, as they were written; ``number`` counts the character's batches from 1."""
+
+    character: str
+    number: int
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Opening diversity, in [0, 1]: ``mean`` over the ``n`` batches that have a value.
+
+    ``values`` are those of the batches, in their order; ``None`` where no reply has two words. ``repeated`` is the
+    share of replies that open as an earlier one of their batch does. What cannot be known is ``None``.
+    """
+
+    mean: float | None
+    n: int
+    values: tuple[float | None, ...]
+    repeated: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What replies look like: shares of all of them, and the median of their length in the unit of the limit."""
+
+    replies: int
+    inside: float | None
+    median: float | None
+    emoji: float | None
+    stage_directions: float | None
+
+
+def batches(replies: Iterable[Reply]) -> tuple[Batch, ...]:
+    """Each character's replies by tens, in the order of replicate, scenario and round; characters by their ids.
+
+    Missing and blank replies are passed over. A rest under five is left out, so few replies may make no batch. The
+    order in which the replies are given changes nothing.
+    """
+    there = [reply for reply in replies if reply.text is not None and normalise(reply.text)]
+    ordered = sorted(there, key=lambda r: (r.character, r.replicate, r.scenario, r.round, r.text))
+    return tuple(
+        batch
+        for character, spoken in groupby(ordered, key=lambda reply: reply.character)
+        for batch in _by_tens(character, [reply.text for reply in spoken if reply.text is not None])
+    )
+
+
+def _by_tens(character: str, texts: Sequence[str]) -> Iterator[Batch]:
+    for number, start in enumerate(range(0, len(texts), BATCH), start=1):
+        if len(texts) - start >= SMALLEST:
+            yield Batch(character, number, tuple(texts[start : start + BATCH]))
+
+
+# --- openings ---------------------------------------------------------------------------------------------------------
+
+
+def opening_diversity(batches: Iterable[Batch], language: Language) -> Opening:
+    """Distinct-2 over the words of the first 46 code points, mean over batches.
+
+    In Chinese the words are jieba's (the extra ``analytics``; without it ``ModuleNotFoundError`` says so), and the
+    first call of a process takes the second that its dictionary needs; in English they are lower-cased. Punctuation
+    is no word. Texts are NFKC.
+    """
+    words = _chinese_words if language == "zh" else _english_words
+    normal = [[normalise(text) for text in batch.texts] for batch in batches]
+    values = tuple(_distinct_pairs([words(text[:OPENING]) for text in texts]) for texts in normal)
+    known = [value for value in values if value is not None]
+    mean = math.fsum(known) / len(known) if known else None
+    return Opening(mean, len(known), values, _repeated(normal))
+
+
+def _distinct_pairs(openings: Iterable[Sequence[str]]) -> float | None:
+    """Different pairs of neighbouring words ÷ all of them, over the replies of a batch."""
+    pairs = [pair for words in openings for pair in pairwise(words)]
+    return len(set(pairs)) / len(pairs) if pairs else None
+
+
+def _repeated(batches: Iterable[Sequence[str]]) -> float | None:
+    """The share of replies whose first two letters an earlier reply of the batch has; one without letters is none."""
+    openings = [[start for text in texts if (start := _first_letters(text))] for texts in batches]
+    count = sum(map(len, openings))
+    return sum(len(starts) - len(set(starts)) for starts in openings) / count if count else None
+
+
+def _first_letters(text: str) -> str:
+    return "".join(_LETTER.findall(text)[:2]).lower()
+
+
+def _english_words(text: str) -> list[str]:
+    return _ENGLISH_WORD.findall(text.lower().replace("’", "'"))
+
+
+def _chinese_words(text: str) -> list[str]:
+    with _LOADING:
+        cut = _segmenter()
+    return [word for word in cut(text) if _WORD.search(word)]
+
+
+@cache
+def _segmenter() -> Callable[[str], Iterable[str]]:
+    """jieba's segmentation with the dictionary that it ships with, and nothing else.
+
+    It is imported here because it is optional, and heavy for whoever does not count Chinese words. Importing it warns
+    (escapes in its source, pkg_resources), which nobody here can mend. Its own loading is passed by: that reads any
+    ``jieba.cache`` that somebody left in the folder for temporary files, which would change the metric, and it writes
+    to stderr. A tokenizer of our own also knows no word that other code adds to the common one.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            jieba = import_module("jieba")
+        except ModuleNotFoundError as error:
+            message = "Words of Chinese are counted with jieba: install esrp[analytics]."
+            raise ModuleNotFoundError(message, name="jieba") from error
+    tokenizer = jieba.Tokenizer()
+    tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
+    tokenizer.initialized = True
+    segmenter: Callable[[str], Iterable[str]] = tokenizer.cut
+    return segmenter
+
+
+_LOADING = Lock()  # reports are made in threads; the dictionary takes up to a second and 70 MB
+_LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[^\W_]")
+_ENGLISH_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+
+
+# --- form -------------------------------------------------------------------------------------------------------------
+
+
+def form(texts: Iterable[str], language: Language) -> Form:
+    """The shares of replies inside the length that is asked for, with an emoji, with a stage direction; all NFKC."""
+    replies = [normalise(text) for text in texts]
+    sizes = [len(reply.split()) if language == "en" else len(reply) for reply in replies]
+    return Form(
+        replies=len(replies),
+        inside=_share([SHORTEST <= size <= LONGEST for size in sizes]),
+        median=statistics.median(sizes) if sizes else None,
+        emoji=_share([has_emoji(reply) for reply in replies]),
+        stage_directions=_share([has_stage_direction(reply) for reply in replies]),
+    )
+
+
+def has_emoji(text: str) -> bool:
+    """Whether a character is shown as a picture: by its nature, or because U+FE0F or a keycap asks for it."""
+    return _EMOJI.search(text) is not None
+
+
+def has_stage_direction(text: str) -> bool:
+    """Whether words stand in parentheses or between single asterisks, as in ``(sighs)`` or ``*轻哼一声*``.
+
+    A face such as ``(´・ω・`)``, a number and ``**bold**`` are none; an aside in parentheses cannot be told from one.
+    """
+    return any(_WORDS.search(between) for between in _BETWEEN.findall(normalise(text)))
+
+
+def _share(marks: Collection[bool]) -> float | None:
+    return sum(marks) / len(marks) if marks else None
+
+
+# Unicode's Emoji_Presentation; symbols of its Emoji with U+FE0F; keycaps.
+_EMOJI = re.compile(
+    "[\u231a\u231b\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693\u26a1\u26aa\u26ab"
+    "\u26bd\u26be\u26c4\u26c5\u26ce\u26d4\u26ea\u26f2\u26f3\u26f5\u26fa\u26fd\u2705\u270a\u270b\u2728\u274c\u274e"
+    "\u2753-\u2755\u2757\u2795-\u2797\u27b0\u27bf\u2b1b\u2b1c\u2b50\u2b55\U0001f004\U0001f0cf\U0001f18e"
+    "\U0001f191-\U0001f19a\U0001f1e6-\U0001f1ff\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f7e0-\U0001f7f0"
+    "\U0001f900-\U0001f9ff\U0001fa70-\U0001faff]"
+    "|[\u2190-\u2bff\u3030\u303d]\ufe0f|[0-9#*]\ufe0f?\u20e3"
+)
+_BETWEEN = re.compile(r"\([^()\n]+\)|(?<!\*)\*(?!\*)[^*\n]+\*(?!\*)")
+_WORDS = re.compile(r"[\u3400-\u9fff]|[a-z]{2}", re.IGNORECASE)
