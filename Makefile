@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: setup demo test lint up bench lock
+.PHONY: setup demo test test-vllm lint up bench lock
 
 setup: $(VENV)/.made
 
@@ -28,6 +28,10 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest -n 2
+
+# The LoRA judge on vLLM itself, in an environment of its own under the user's cache folder: 2.5 GB, made once.
+test-vllm: setup
+	$(BIN)/python -m tests.vllm
 
 bench: setup
 	$(BIN)/python -m benchmarks.pipeline

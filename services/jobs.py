@@ -8,6 +8,8 @@ A message is a doorbell: it carries ids, says that there may be work, and may be
     judge      ── StoreRatings ─▶ analytics    verdicts were saved: take over their scores
     any        ── AdvanceRun ───▶ gateway      a run may have moved on
     gateway    ── SummariseRun ─▶ analytics    everything is rated: write the report
+
+    gateway    ── WriteScenarios ▶ generator   a scenario set was asked for: write its drafts
 """
 
 from typing import ClassVar
@@ -49,3 +51,9 @@ class SummariseRun(Job):
     """Write the report."""
 
     to: ClassVar = "analytics"
+
+
+class WriteScenarios(Job):
+    """Write what waits of a scenario set; ``run_id`` is the set's."""
+
+    to: ClassVar = "generator"

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from esrp.metrics import METRIC_IDS
 from services.generator.roleplay import OpenTurn, Scene
+from services.kit.budget import Errand
 from services.kit.chat import ChatError, Reply
 
 Answer = str | tuple[int, dict[str, Any]]
@@ -84,7 +85,7 @@ class Scripted:
     lines: list[str | ChatError]
     heard: list[tuple[OpenTurn, ...]] = field(default_factory=list)
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], errand: Errand) -> Reply:
         """The next line."""
         self.heard.append(tuple(turns))
         line = self.lines.pop(0)

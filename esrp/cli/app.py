@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from esrp import __version__
-from esrp.cli import data, runs, stack
+from esrp.cli import data, judge, runs, scenarios, stack
 from esrp.cli.exits import Group
 
 app = typer.Typer(
@@ -42,10 +42,14 @@ app.command("report")(runs.report)
 app.command("runs")(runs.runs)
 app.command("cancel")(runs.cancel)
 app.command("resume")(runs.resume)
+app.command("retry-failed")(runs.retry_failed)
+app.command("extend")(runs.extend)
 app.command("check")(runs.check)
 app.command("judges")(data.judges)
 app.add_typer(data.imports, name="import")
 app.add_typer(data.suites, name="suite")
+app.add_typer(scenarios.scenarios, name="scenarios")
+app.add_typer(judge.judge, name="judge")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Commands about data: suites, transcripts, ratings, judges."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +11,8 @@ from esrp.cli import text
 from esrp.cli.exits import UsageFault
 from esrp.cli.options import DEFAULT_URL, ApiKey, Url, connect
 from esrp.client import ApiError
+from esrp.errors import InvalidInput
+from esrp.suite import parse_yaml
 
 imports = typer.Typer(help="Load recorded dialogues and human ratings.", no_args_is_help=True, rich_markup_mode=None)
 suites = typer.Typer(help="Suites: characters and scenarios.", no_args_is_help=True, rich_markup_mode=None)
@@ -69,6 +71,19 @@ def push_suite(file: File, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> No
         made = client.upload_suite(_text(file))
     counts = ", ".join(f"{count} {what}" for what, count in made.counts.items())
     typer.echo(f"{made.name}@{made.version}  {counts}  sha256 {made.sha256}")
+    _warn(made.warnings)
+
+
+@suites.command("check")
+def check_suite(file: File) -> None:
+    """Say what is wrong with a suite, or might be, without a server."""
+    from esrp.validation import warnings  # it loads SciPy, 0.4 s that every other command is spared
+
+    with _about(file):
+        suite = parse_yaml(_text(file))
+    counts = ", ".join(f"{count} {what}" for what, count in suite.counts.items())
+    typer.echo(f"{suite.name}  {counts}  sha256 {suite.sha256}")
+    _warn(warnings(suite))
 
 
 @suites.command("list")
@@ -106,6 +121,11 @@ def _files(paths: list[Path]) -> list[Path]:
     return files
 
 
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
 def _text(file: Path) -> str:
     try:
         return file.read_text("utf-8")
@@ -115,9 +135,9 @@ def _text(file: Path) -> str:
 
 @contextmanager
 def _about(file: Path) -> Iterator[None]:
-    """Name the file in what the server says against it."""
+    """Name the file in what is said against it, by the server or here."""
     try:
         yield
-    except ApiError as error:
+    except (ApiError, InvalidInput) as error:
         error.detail = f"{file}: {error.detail}"
         raise

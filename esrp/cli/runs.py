@@ -31,6 +31,9 @@ CandidateKey = Annotated[
 ApiKeyEnv = Annotated[str | None, typer.Option("--api-key-env", help="The variable that holds the endpoint's key.")]
 Simulator = Annotated[str | None, typer.Option("--simulator", help="The simulated user.  [default: default]")]
 Rounds = Annotated[int | None, typer.Option("--rounds", min=1, max=10, help="Rounds a dialogue.  [default: 2]")]
+MaxCalls = Annotated[int | None, typer.Option("--max-calls", min=1, help="Budget: calls over all models.")]
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Budget: tokens over all models.")]
+MaxCost = Annotated[float | None, typer.Option("--max-cost", min=0, help="Budget: money; needs --price.")]
 
 
 class Format(StrEnum):
@@ -56,6 +59,19 @@ def run(
     label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="May be repeated.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call the run.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight.  [default: 64]")] = None,
+    frozen: Annotated[str | None, typer.Option(help="Take the user's later turns from a transcript (trn_…).")] = None,
+    max_calls: MaxCalls = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=PROMPT,COMPLETION", help="Money per million tokens, e.g. candidate=0.5,1.5."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; nothing is stored or called.")] = False,
+    probe: Annotated[bool, typer.Option("--probe", help="Print the plan, measured by ten dialogues.")] = False,
+    reattach: Annotated[
+        bool, typer.Option("--reattach/--new", help="With labels: go on with the run of the same configuration.")
+    ] = True,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run and print its report.")] = True,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -76,11 +92,17 @@ def run(
             rounds=rounds,
             replicates=replicates,
             sample=None if sample is None else {"dialogues": sample},
+            round2=frozen and {"frozen": frozen},
+            budget=_budget(max_calls, max_tokens, max_cost),
+            prices=_prices(price),
             labels=_labels(label),
         ),
     )
     with connect(url, api_key) as client:
-        started = client.create_run(request)
+        if dry_run or probe:
+            dry = client.dry_run(request, probe=probe)
+            return _print(dry, text.dry_run(dry), as_json)
+        started = client.create_run(request, reattach=reattach and bool(label))
         if not wait:
             _print(started, text.run(started), as_json)
             return
@@ -135,10 +157,41 @@ def cancel(run: str, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
         typer.echo(text.run(client.cancel(run)))
 
 
-def resume(run: str, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
-    """Go on with a run that was stopped."""
+def resume(
+    run: str,
+    max_calls: MaxCalls = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    no_budget: Annotated[bool, typer.Option("--no-budget", help="Lift the run's budget.")] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Go on with a run that was stopped, or whose budget is used up (with a larger one)."""
+    budget = _budget(max_calls, max_tokens, max_cost)
+    if budget and no_budget:
+        raise UsageFault("Give either a budget or --no-budget.")
     with connect(url, api_key) as client:
-        typer.echo(text.run(client.resume(run)))
+        typer.echo(text.run(client.resume(run, budget, lift=no_budget)))
+
+
+def retry_failed(run: str, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Try a finished run's failed dialogues and verdicts again."""
+    with connect(url, api_key) as client:
+        typer.echo(text.run(client.retry_failed(run)))
+
+
+def extend(
+    run: str,
+    dialogues: Annotated[int | None, typer.Option(min=1, help="How many the sample shall have in all.")] = None,
+    replicates: Annotated[int | None, typer.Option(min=1, max=20, help="How often each is played in all.")] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Play more dialogues of the same plan in the same run."""
+    if dialogues is None and replicates is None:
+        raise UsageFault("Say how many there shall be: --dialogues or --replicates.")
+    with connect(url, api_key) as client:
+        typer.echo(text.run(client.extend(run, dialogues, replicates=replicates)))
 
 
 def check(
@@ -184,6 +237,8 @@ def _finish(client: Client, id: str, as_json: bool) -> None:
             typer.echo(f"warning: {warning}", err=True)
     if run.status != "succeeded":
         typer.echo(f"esrp: {id} ended {run.status}; the report is of what there was.", err=True)
+        if run.status == "budget_exhausted":
+            typer.echo(f"`esrp resume {id} --max-…` goes on with a larger budget.", err=True)
         raise Stop(UNSUCCESSFUL)
 
 
@@ -272,6 +327,22 @@ def _labels(pairs: list[str] | None) -> dict[str, str] | None:
             raise UsageFault(f"--label wants key=value, not {pair!r}.")
         labels[key] = value
     return labels or None
+
+
+def _budget(calls: int | None, tokens: int | None, cost: float | None) -> dict[str, Any] | None:
+    return _given(max_calls=calls, max_tokens=tokens, max_cost=cost) or None
+
+
+def _prices(pairs: list[str] | None) -> dict[str, Any] | None:
+    prices = {}
+    for pair in pairs or ():
+        role, _, both = pair.partition("=")
+        prompt, _, completion = both.partition(",")
+        try:
+            prices[role] = {"prompt_per_million": float(prompt), "completion_per_million": float(completion)}
+        except ValueError as error:
+            raise UsageFault(f"--price wants role=prompt,completion, such as judge=0.5,1.5, not {pair!r}.") from error
+    return prices or None
 
 
 def _given(**values: Any) -> dict[str, Any]:

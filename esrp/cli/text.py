@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from esrp.api import Check, Coverage, Estimate, Intervals, Plan, Report, Run
+from esrp.api import Check, Coverage, DryRun, Estimate, Intervals, Pacing, Plan, Report, Run
 from esrp.cli.progress import tokens
 from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
 
@@ -41,6 +41,7 @@ def run(document: Run) -> str:
         plan(document.plan),
         f"{progress.generated} played, {progress.judged} judged, {progress.failed} failed, {tokens(document):,} tokens",
     ]
+    lines += [f"{role}: {pace.limit} calls in flight, {_paced(pace)}" for role, pace in document.pacing.items()]
     lines += [f"error: {document.error.message}"] if document.error else []
     return "\n".join([*lines, *(f"warning: {warning}" for warning in document.warnings)])
 
@@ -51,6 +52,21 @@ def plan(document: Plan) -> str:
         f"{document.dialogues} dialogues: {document.candidate_calls} calls of the candidate, "
         f"{document.simulator_calls} of the simulator, {document.judge_calls} of the judges"
     )
+
+
+def dry_run(document: DryRun) -> str:
+    """The plan before anything is spent, a thing a line."""
+    found = document.plan
+    lines = [plan(found), f"suite {document.manifest.suite}, manifest {document.manifest.sha256[:12]}"]
+    if found.tokens:
+        how = f"measured by {found.probed} dialogues" if found.probed else "estimated"
+        lines.append(f"tokens: {found.tokens.low:,.0f} to {found.tokens.high:,.0f} ({how})")
+    if found.cost:
+        lines.append(f"cost: {found.cost.low:,.2f} to {found.cost.high:,.2f}")
+    if found.detectable:
+        overall, metrics = found.detectable.overall, found.detectable.metrics
+        lines.append(f"smallest difference it shows: {overall:.2f} overall, {metrics:.2f} on all metrics")
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in document.warnings)])
 
 
 def check(document: Check) -> str:
@@ -69,6 +85,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(_padded, line, widths)).rstrip() for line in lines)
+
+
+def _paced(pace: Pacing) -> str:
+    cuts = sum(change.cause == "refused" for change in pace.history)
+    return f"from {pace.history[0].limit}" + (f", cut {cuts} × after refusals" if cuts else "")
 
 
 def _estimate(id: str, estimate: Estimate, name: str) -> str:

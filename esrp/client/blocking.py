@@ -20,11 +20,16 @@ from esrp.api import (
     KeyOut,
     KeyRequest,
     NewKey,
+    Provenance,
     RecordedDialogue,
     Report,
     Run,
     RunRequest,
     RunStatus,
+    ScenarioDraft,
+    ScenarioSetDetail,
+    ScenarioSetOut,
+    ScenarioSetRequest,
     SuiteOut,
     TenantOut,
     TranscriptOut,
@@ -32,6 +37,7 @@ from esrp.api import (
 from esrp.client import calls, flows
 from esrp.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Connection, opened, reply
 from esrp.client.flows import Done, Effect, Emit, Event, Flow, Hear, Listen, Lost, Outcome, Send, Sleep, Stream
+from esrp.dialogue import Character
 
 T = TypeVar("T")
 
@@ -61,13 +67,15 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def create_run(self, run: RunRequest | Mapping[str, Any], idempotency_key: str | None = None) -> Run:
-        """Start a run."""
-        return self._ask(calls.create_run(run, idempotency_key))
+    def create_run(
+        self, run: RunRequest | Mapping[str, Any], idempotency_key: str | None = None, *, reattach: bool = False
+    ) -> Run:
+        """Start a run; with ``reattach``, or go on with the one of the same labels and configuration."""
+        return self._ask(calls.create_run(run, idempotency_key, reattach=reattach))
 
-    def dry_run(self, run: RunRequest | Mapping[str, Any]) -> DryRun:
-        """What a run would ask of the models; nothing is stored."""
-        return self._ask(calls.dry_run(run))
+    def dry_run(self, run: RunRequest | Mapping[str, Any], *, probe: bool = False) -> DryRun:
+        """What a run would ask of the models; nothing is stored. ``probe`` measures it by a pilot of ten dialogues."""
+        return self._ask(calls.dry_run(run, probe=probe))
 
     def run(self, id: str) -> Run:
         """A run as it is now."""
@@ -83,9 +91,17 @@ class Client:
         """Stop a run."""
         return self._ask(calls.cancel(run))
 
-    def resume(self, run: str) -> Run:
-        """Go on with a run that was stopped."""
-        return self._ask(calls.resume(run))
+    def resume(self, run: str, budget: Mapping[str, Any] | None = None, *, lift: bool = False) -> Run:
+        """Go on with a run that was stopped, or used up its budget: with a larger ``budget``, or ``lift`` for none."""
+        return self._ask(calls.resume(run, budget, lift=lift))
+
+    def retry_failed(self, run: str) -> Run:
+        """Try a finished run's failed dialogues and verdicts again."""
+        return self._ask(calls.retry_failed(run))
+
+    def extend(self, run: str, dialogues: int | None = None, *, replicates: int | None = None) -> Run:
+        """Play more dialogues of the same plan: how many the sample, or replicates of each, there shall be in all."""
+        return self._ask(calls.extend(run, dialogues, replicates))
 
     def events(self, run: str, last_event_id: str | None = None) -> Iterator[Event]:
         """A run's events to its end, over lost connections; those after ``last_event_id`` if it is given."""
@@ -162,6 +178,48 @@ class Client:
     ) -> Imported:
         """Store human ratings: CSV (``text/csv``) or JSONL (``application/x-ndjson``)."""
         return self._ask(calls.import_ratings(source, content_type, replace, idempotency_key))
+
+    def create_scenario_set(
+        self, asked: ScenarioSetRequest | Mapping[str, Any], idempotency_key: str | None = None
+    ) -> ScenarioSetDetail:
+        """Have the writer model write scenarios over a grid."""
+        return self._ask(calls.create_scenario_set(asked, idempotency_key))
+
+    def scenario_set(self, id: str) -> ScenarioSetDetail:
+        """A scenario set as it is now."""
+        return self._ask(calls.scenario_set(id))
+
+    def scenario_sets(self) -> Iterator[ScenarioSetOut]:
+        """All scenario sets."""
+        return self._each(flows.each(calls.scenario_sets()))
+
+    def wait_for_scenarios(
+        self,
+        id: str,
+        on_progress: Callable[[ScenarioSetDetail], None] | None = None,
+        on_lost: Callable[[Lost], None] | None = None,
+    ) -> ScenarioSetDetail:
+        """The scenario set once all of it is written; ``on_progress`` is told of it every second."""
+        return self._run(flows.written(id, on_progress, on_lost))
+
+    def scenarios(self, id: str) -> Iterator[ScenarioDraft]:
+        """A scenario set's scenarios."""
+        return self._each(flows.each(calls.scenarios(id)))
+
+    def select_scenarios(
+        self,
+        id: str,
+        suite: str,
+        scenarios: Iterable[str],
+        characters: str | Iterable[Character | Mapping[str, Any]],
+        idempotency_key: str | None = None,
+    ) -> SuiteOut:
+        """Keep chosen scenarios as a suite, with the characters of the suite that is named or those that are given."""
+        return self._ask(calls.select_scenarios(id, suite, scenarios, characters, idempotency_key))
+
+    def provenance(self, suite: str) -> Provenance:
+        """Where a suite's scenarios come from."""
+        return self._ask(calls.provenance(suite))
 
     def judges(self) -> list[JudgeOut]:
         """The judges that can be asked for."""

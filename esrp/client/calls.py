@@ -24,16 +24,22 @@ from esrp.api import (
     KeyRequest,
     NewKey,
     Page,
+    Provenance,
     RecordedDialogue,
     Report,
     Run,
     RunRequest,
+    ScenarioDraft,
+    ScenarioSetDetail,
+    ScenarioSetOut,
+    ScenarioSetRequest,
     SuiteOut,
     TenantOut,
     TenantRequest,
     TranscriptOut,
 )
 from esrp.client.errors import ApiError
+from esrp.dialogue import Character
 from esrp.errors import Fault, InvalidInput
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -87,14 +93,16 @@ class Call(Generic[T_co]):
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def create_run(run: RunRequest | Mapping[str, Any], key: str | None) -> Call[Run]:
-    """Start a run."""
-    return Call(_post("/v1/runs", run, key=key or _new_key()), _model(Run))
+def create_run(run: RunRequest | Mapping[str, Any], key: str | None, *, reattach: bool = False) -> Call[Run]:
+    """Start a run, or go on with the one of the same labels and configuration."""
+    params = {"reattach": "true"} if reattach else {}
+    return Call(replace(_post("/v1/runs", run, key=key or _new_key()), params=params), _model(Run))
 
 
-def dry_run(run: RunRequest | Mapping[str, Any]) -> Call[DryRun]:
-    """What a run would ask of the models."""
-    return Call(replace(_post("/v1/runs", run), params={"dry_run": "true"}), _model(DryRun))
+def dry_run(run: RunRequest | Mapping[str, Any], *, probe: bool = False) -> Call[DryRun]:
+    """What a run would ask of the models; ``probe`` plays a pilot."""
+    params = {"dry_run": "true", **({"probe": "true"} if probe else {})}
+    return Call(replace(_post("/v1/runs", run), params=params), _model(DryRun))
 
 
 def run(id: str) -> Call[Run]:
@@ -112,9 +120,23 @@ def cancel(id: str) -> Call[Run]:
     return Call(Request("POST", f"/v1/runs/{_quoted(id)}/cancel"), _model(Run))
 
 
-def resume(id: str) -> Call[Run]:
+def resume(id: str, budget: Mapping[str, Any] | None, *, lift: bool = False) -> Call[Run]:
     """Go on with a run that was stopped."""
-    return Call(Request("POST", f"/v1/runs/{_quoted(id)}/resume"), _model(Run))
+    path = f"/v1/runs/{_quoted(id)}/resume"
+    given = lift or budget is not None
+    return Call(_post(path, {"budget": budget}) if given else Request("POST", path), _model(Run))
+
+
+def retry_failed(id: str) -> Call[Run]:
+    """Try again what failed."""
+    return Call(Request("POST", f"/v1/runs/{_quoted(id)}/retry-failed"), _model(Run))
+
+
+def extend(id: str, dialogues: int | None, replicates: int | None) -> Call[Run]:
+    """More dialogues of the same plan."""
+    wanted = {"dialogues": dialogues, "replicates": replicates}
+    body = {name: value for name, value in wanted.items() if value is not None}
+    return Call(_post(f"/v1/runs/{_quoted(id)}/extend", body), _model(Run))
 
 
 def events(id: str, last: str | None) -> Request:
@@ -200,6 +222,47 @@ def import_ratings(
         raise InvalidInput("Ratings are CSV or JSONL: the file's name must end in .csv, .jsonl or .ndjson.")
     request = _post("/v1/ratings", content, kind, key=key or _new_key())
     return Call(replace(request, params={"replace": "true"} if replace_scores else {}), _model(Imported))
+
+
+# --- scenario sets ----------------------------------------------------------------------------------------------------
+
+
+def create_scenario_set(asked: ScenarioSetRequest | Mapping[str, Any], key: str | None) -> Call[ScenarioSetDetail]:
+    """Have scenarios written."""
+    return Call(_post("/v1/scenario-sets", asked, key=key or _new_key()), _model(ScenarioSetDetail))
+
+
+def scenario_set(id: str) -> Call[ScenarioSetDetail]:
+    """Read a scenario set."""
+    return Call(Request("GET", f"/v1/scenario-sets/{_quoted(id)}"), _model(ScenarioSetDetail))
+
+
+def scenario_sets() -> Call[Page[ScenarioSetOut]]:
+    """List scenario sets."""
+    return _list("/v1/scenario-sets", ScenarioSetOut)
+
+
+def scenarios(id: str) -> Call[Page[ScenarioDraft]]:
+    """List a set's scenarios."""
+    return _list(f"/v1/scenario-sets/{_quoted(id)}/scenarios", ScenarioDraft)
+
+
+def select_scenarios(
+    id: str,
+    suite: str,
+    scenarios: Iterable[str],
+    characters: str | Iterable[Character | Mapping[str, Any]],
+    key: str | None,
+) -> Call[SuiteOut]:
+    """Keep chosen scenarios as a suite, with the characters of the suite that is named or those that are given."""
+    given = {"from": characters} if isinstance(characters, str) else [_wire(character) for character in characters]
+    body = {"suite": suite, "scenarios": list(scenarios), "characters": given}
+    return Call(_post(f"/v1/scenario-sets/{_quoted(id)}/select", body, key=key or _new_key()), _model(SuiteOut))
+
+
+def provenance(suite: str) -> Call[Provenance]:
+    """Read where a suite's scenarios come from."""
+    return Call(Request("GET", f"/v1/suites/{_quoted(suite)}/provenance"), _model(Provenance))
 
 
 # --- judges, keys, tenants --------------------------------------------------------------------------------------------

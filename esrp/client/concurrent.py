@@ -20,11 +20,16 @@ from esrp.api import (
     KeyOut,
     KeyRequest,
     NewKey,
+    Provenance,
     RecordedDialogue,
     Report,
     Run,
     RunRequest,
     RunStatus,
+    ScenarioDraft,
+    ScenarioSetDetail,
+    ScenarioSetOut,
+    ScenarioSetRequest,
     SuiteOut,
     TenantOut,
     TranscriptOut,
@@ -32,6 +37,7 @@ from esrp.api import (
 from esrp.client import calls, flows
 from esrp.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Connection, opened, reply
 from esrp.client.flows import Done, Effect, Emit, Event, Flow, Hear, Listen, Lost, Outcome, Send, Sleep, Stream
+from esrp.dialogue import Character
 
 T = TypeVar("T")
 
@@ -67,13 +73,15 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def create_run(self, run: RunRequest | Mapping[str, Any], idempotency_key: str | None = None) -> Run:
-        """Start a run."""
-        return await self._ask(calls.create_run(run, idempotency_key))
+    async def create_run(
+        self, run: RunRequest | Mapping[str, Any], idempotency_key: str | None = None, *, reattach: bool = False
+    ) -> Run:
+        """Start a run; with ``reattach``, or go on with the one of the same labels and configuration."""
+        return await self._ask(calls.create_run(run, idempotency_key, reattach=reattach))
 
-    async def dry_run(self, run: RunRequest | Mapping[str, Any]) -> DryRun:
-        """What a run would ask of the models; nothing is stored."""
-        return await self._ask(calls.dry_run(run))
+    async def dry_run(self, run: RunRequest | Mapping[str, Any], *, probe: bool = False) -> DryRun:
+        """What a run would ask of the models; nothing is stored. ``probe`` measures it by a pilot of ten dialogues."""
+        return await self._ask(calls.dry_run(run, probe=probe))
 
     async def run(self, id: str) -> Run:
         """A run as it is now."""
@@ -89,9 +97,17 @@ class AsyncClient:
         """Stop a run."""
         return await self._ask(calls.cancel(run))
 
-    async def resume(self, run: str) -> Run:
-        """Go on with a run that was stopped."""
-        return await self._ask(calls.resume(run))
+    async def resume(self, run: str, budget: Mapping[str, Any] | None = None, *, lift: bool = False) -> Run:
+        """Go on with a run that was stopped, or used up its budget: with a larger ``budget``, or ``lift`` for none."""
+        return await self._ask(calls.resume(run, budget, lift=lift))
+
+    async def retry_failed(self, run: str) -> Run:
+        """Try a finished run's failed dialogues and verdicts again."""
+        return await self._ask(calls.retry_failed(run))
+
+    async def extend(self, run: str, dialogues: int | None = None, *, replicates: int | None = None) -> Run:
+        """Play more dialogues of the same plan: how many the sample, or replicates of each, there shall be in all."""
+        return await self._ask(calls.extend(run, dialogues, replicates))
 
     def events(self, run: str, last_event_id: str | None = None) -> AsyncIterator[Event]:
         """A run's events to its end, over lost connections; those after ``last_event_id`` if it is given."""
@@ -172,6 +188,48 @@ class AsyncClient:
     ) -> Imported:
         """Store human ratings: CSV (``text/csv``) or JSONL (``application/x-ndjson``)."""
         return await self._ask(calls.import_ratings(source, content_type, replace, idempotency_key))
+
+    async def create_scenario_set(
+        self, asked: ScenarioSetRequest | Mapping[str, Any], idempotency_key: str | None = None
+    ) -> ScenarioSetDetail:
+        """Have the writer model write scenarios over a grid."""
+        return await self._ask(calls.create_scenario_set(asked, idempotency_key))
+
+    async def scenario_set(self, id: str) -> ScenarioSetDetail:
+        """A scenario set as it is now."""
+        return await self._ask(calls.scenario_set(id))
+
+    def scenario_sets(self) -> AsyncIterator[ScenarioSetOut]:
+        """All scenario sets."""
+        return self._each(flows.each(calls.scenario_sets()))
+
+    async def wait_for_scenarios(
+        self,
+        id: str,
+        on_progress: Callable[[ScenarioSetDetail], None] | None = None,
+        on_lost: Callable[[Lost], None] | None = None,
+    ) -> ScenarioSetDetail:
+        """The scenario set once all of it is written; ``on_progress`` is told of it every second."""
+        return await self._run(flows.written(id, on_progress, on_lost))
+
+    def scenarios(self, id: str) -> AsyncIterator[ScenarioDraft]:
+        """A scenario set's scenarios."""
+        return self._each(flows.each(calls.scenarios(id)))
+
+    async def select_scenarios(
+        self,
+        id: str,
+        suite: str,
+        scenarios: Iterable[str],
+        characters: str | Iterable[Character | Mapping[str, Any]],
+        idempotency_key: str | None = None,
+    ) -> SuiteOut:
+        """Keep chosen scenarios as a suite, with the characters of the suite that is named or those that are given."""
+        return await self._ask(calls.select_scenarios(id, suite, scenarios, characters, idempotency_key))
+
+    async def provenance(self, suite: str) -> Provenance:
+        """Where a suite's scenarios come from."""
+        return await self._ask(calls.provenance(suite))
 
     async def judges(self) -> list[JudgeOut]:
         """The judges that can be asked for."""

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from httpx2 import ServerSentEvent
 
-from esrp.api import FINAL, Page, Run
+from esrp.api import FINAL, Page, Run, ScenarioSetDetail
 from esrp.client import calls
 from esrp.client.calls import Call, Reply, Request
 from esrp.client.errors import ApiError, ConnectionFailed
@@ -27,6 +27,7 @@ PATIENCE = 180.0  # seconds without any answer before a follower gives up; a ser
 FIRST_PAUSE, LAST_PAUSE = 0.5, 5.0
 NO_STREAM = {405, 406, 408, 425, 429}  # refusals that say nothing about the run: reading it may well work
 READ_EVERY = 0.5  # seconds at least between two reads of a followed run
+LOOK_EVERY = 1.0  # seconds between two reads of what has no stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,32 @@ def wait(run: str, on_progress: Callable[[Run], None] | None, on_lost: Callable[
         while not isinstance(step, Done):
             step = advance(silent, None if isinstance(step, Emit) else (yield step))
     return state
+
+
+def written(
+    id: str,
+    on_progress: Callable[[ScenarioSetDetail], None] | None,
+    on_lost: Callable[[Lost], None] | None,
+) -> Flow[ScenarioSetDetail]:
+    """Read a scenario set every second until all of it is written, over lost connections."""
+    state = yield from ask(calls.scenario_set(id))
+    tries, waited = 0, 0.0
+    while True:
+        if on_progress and not tries:
+            on_progress(state)
+        if state.status in FINAL:
+            return state
+        seconds = min(LOOK_EVERY * 2**tries, LAST_PAUSE)
+        yield Sleep(seconds)
+        try:
+            state = yield from ask(calls.scenario_set(id))
+            tries, waited = 0, 0.0
+        except (ConnectionFailed, ApiError) as error:
+            tries, waited = tries + 1, waited + seconds
+            if waited >= PATIENCE or (isinstance(error, ApiError) and error.status < 500):
+                raise
+            if on_lost:
+                on_lost(Lost(error.reason if isinstance(error, ConnectionFailed) else error.detail, seconds))
 
 
 def _send(request: Request) -> Flow[Reply]:

@@ -10,8 +10,8 @@ from typing import Literal
 
 from esrp.metrics import Language
 
-Name = Literal["role", "simulator", "judge", "judge_material"]
-NAMES: tuple[Name, ...] = ("role", "simulator", "judge", "judge_material")
+Name = Literal["role", "simulator", "judge", "judge_material", "writer"]
+NAMES: tuple[Name, ...] = ("role", "simulator", "judge", "judge_material")  # what a run uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def load(name: Name, language: Language) -> Prompt:
 
 
 def prompt_hashes(language: Language) -> dict[str, str]:
-    """For a run's manifest: the hash of every bundled prompt of a language."""
+    """For a run's manifest: the hash of every prompt of a language that a run uses."""
     return {name: load(name, language).sha256 for name in NAMES}
 
 

@@ -15,8 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 from esrp import api, chatanime
 from esrp.dialogue import Character, Scenario
 from esrp.errors import Forbidden, InvalidInput, NotFound, TooManyRequests, WrongState
-from esrp.suite import Suite, faults, parse, parse_yaml
-from services.gateway import auth, starting, store, suites, transcripts
+from esrp.suite import Suite, faults, parse_json, parse_yaml
+from esrp.validation import warnings
+from services.gateway import auth, changing, probing, starting, store, suites, transcripts
 from services.gateway.auth import FIRST_TENANT, Principal
 from services.gateway.events import stream
 from services.gateway.idempotency import once
@@ -27,6 +28,7 @@ from services.gateway.runs import Place
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
 from services.kit.db import row, rows
 from services.kit.ids import decode, encode, uuid7
+from services.kit.queue import Job
 
 Item = TypeVar("Item")
 router = APIRouter(prefix="/v1")
@@ -158,9 +160,10 @@ async def revoke_key(id: str, resources: Res, who: Admin) -> Response:
 async def create_suite(request: Request, resources: Res, who: Writer, idempotency_key: Key = None) -> Response:
     """Upload a suite (JSON or YAML). Immutable; the same content is the same version, a new one a new version."""
     suite = await asyncio.to_thread(_suite, await request.body(), request.headers.get("content-type", ""))
+    told = await asyncio.to_thread(warnings, suite)
 
     async def work(tx: Any) -> api.SuiteOut:
-        return suites.suite_out(await suites.add(tx, who.tenant_id, suite))
+        return suites.suite_out(await suites.add(tx, who.tenant_id, suite), told)
 
     return await once(resources.engine, who.tenant_id, request, work)
 
@@ -179,7 +182,9 @@ async def list_suites(
 async def read_suite(name: str, resources: Res, who: Reader) -> api.SuiteOut:
     """One suite, as ``name`` (its newest version) or ``name@version``."""
     async with resources.engine.begin() as tx:
-        return suites.suite_out(await suites.find(tx, who.tenant_id, name))
+        found = await suites.find(tx, who.tenant_id, name)
+    told = await asyncio.to_thread(lambda: warnings(Suite.model_validate(found["document"])))
+    return suites.suite_out(found, told)
 
 
 @router.get("/suites/{name}/characters", tags=["suites"])
@@ -293,17 +298,35 @@ async def create_run(
     resources: Res,
     who: Writer,
     dry_run: bool = False,
+    probe: bool = False,
+    reattach: bool = False,
     idempotency_key: Key = None,
 ) -> Response:
-    """Benchmark a candidate. 202 with the plan and where to follow it."""
+    """Benchmark a candidate. 202 with the plan and where to follow it.
+
+    With ``dry_run`` the plan alone; ``probe`` measures its tokens by a pilot of ten dialogues, which costs their calls.
+    With ``reattach`` a run of the same configuration and labels that has not failed is gone on with instead of begun
+    anew (``Esrp-Reattached: true``).
+    """
     if dry_run:
         async with resources.engine.begin() as tx:
             checked = await starting.check(tx, resources, who.tenant_id, body)
-        return Response(checked.dry_run.model_dump_json(), 200, media_type="application/json")
+        dry = await probing.measured(resources, checked) if probe else checked.dry_run
+        return Response(dry.model_dump_json(), 200, media_type="application/json")
+    if probe:
+        raise InvalidInput.at("probe", "a pilot belongs to a plan: add ?dry_run=true")
     started: list[UUID] = []
+    again = False
 
     async def work(tx: Any) -> api.Run:
+        nonlocal again
         checked = await starting.check(tx, resources, who.tenant_id, body)
+        if reattach and (run := await starting.same_run(tx, who.tenant_id, checked)) is not None:
+            again = True
+            if run["status"] == "cancelled":
+                await store.reopen(tx, run, "running")
+            started.append(run["id"])
+            return await _run(tx, who, run["id"])
         run = await starting.store_run(tx, resources, who.tenant_id, checked)
         started.append(run["id"])
         return await _run(tx, who, run["id"])
@@ -314,7 +337,7 @@ async def create_run(
         request,
         work,
         status=202,
-        headers=lambda run: {"Location": run.links.self},
+        headers=lambda run: {"Location": run.links.self, **({"Esrp-Reattached": "true"} if again else {})},
     )
     await resources.queue.ring(*map(PlanRun, started))
     return answer
@@ -372,16 +395,44 @@ async def cancel_run(id: str, resources: Res, who: Writer) -> api.Run:
 
 
 @router.post("/runs/{id}/resume", status_code=202, tags=["runs"])
-async def resume_run(id: str, resources: Res, who: Writer) -> api.Run:
-    """Go on with a cancelled run: what is there is not paid for again."""
+async def resume_run(id: str, resources: Res, who: Writer, body: api.ResumeRequest | None = None) -> api.Run:
+    """Go on with a run that was cancelled or has used up its budget: what is there is not paid for again."""
     run_id = decode("run", id)
     async with resources.engine.begin() as tx:
         run = await store.find_run(tx, who.tenant_id, run_id, lock=True)
-        if run["status"] != "cancelled":
-            raise WrongState(id, run["status"], "cancelled")
-        await store.reopen(tx, run, "running")
+        if run["status"] not in ("cancelled", "budget_exhausted"):
+            raise WrongState(id, run["status"], "cancelled or budget_exhausted")
+        await changing.resume(tx, run, body or api.ResumeRequest())
         answer = await _run(tx, who, run_id)
-    await resources.queue.ring(PlanRun(run_id), PlaySlice(run_id), JudgeSlice(run_id), AdvanceRun(run_id))
+    await resources.queue.ring(*_bells(run_id))
+    return answer
+
+
+@router.post("/runs/{id}/retry-failed", status_code=202, tags=["runs"])
+async def retry_failed(id: str, resources: Res, who: Writer) -> api.Run:
+    """Try the failed dialogues and verdicts of a finished run again, from their last answers on."""
+    run_id = decode("run", id)
+    async with resources.engine.begin() as tx:
+        run = await store.find_run(tx, who.tenant_id, run_id, lock=True)
+        if run["status"] not in ("succeeded", "failed"):
+            raise WrongState(id, run["status"], "succeeded or failed")
+        await changing.retry(tx, id, run)
+        answer = await _run(tx, who, run_id)
+    await resources.queue.ring(*_bells(run_id))
+    return answer
+
+
+@router.post("/runs/{id}/extend", status_code=202, tags=["runs"])
+async def extend_run(id: str, body: api.ExtendRequest, resources: Res, who: Writer) -> api.Run:
+    """Play more dialogues of the same plan in the same run. The body says how many there shall be in all."""
+    run_id = decode("run", id)
+    async with resources.engine.begin() as tx:
+        run = await store.find_run(tx, who.tenant_id, run_id, lock=True)
+        if run["status"] in ("queued", "cancelling"):
+            raise WrongState(id, run["status"], "running or final")
+        await changing.extend(tx, resources, run, body)
+        answer = await _run(tx, who, run_id)
+    await resources.queue.ring(*_bells(run_id))
     return answer
 
 
@@ -548,7 +599,12 @@ async def export_ratings(
 
 async def _run(tx: Any, who: Principal, id: UUID) -> api.Run:
     run = await store.find_run(tx, who.tenant_id, id)
-    return run_out(run, (await store.counts(tx, [id]))[id], (await store.usage(tx, [id]))[id])
+    counts, used = await store.counts(tx, [id]), await store.usage(tx, [id])
+    return run_out(run, counts[id], used[id], await store.pacing(tx, run))
+
+
+def _bells(run_id: UUID) -> list[Job]:
+    return [PlanRun(run_id), PlaySlice(run_id), JudgeSlice(run_id), AdvanceRun(run_id)]
 
 
 def _operator(who: Principal) -> None:
@@ -571,7 +627,7 @@ def _time_and_id(after: list[Any]) -> tuple[Any, UUID]:
 
 
 def _suite(body: bytes, content_type: str) -> Suite:
-    return parse(_json(body)) if "json" in content_type else parse_yaml(_utf8(body))
+    return parse_json(_utf8(body)) if "json" in content_type else parse_yaml(_utf8(body))
 
 
 def _json(body: bytes) -> Any:

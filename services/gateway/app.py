@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from esrp import __version__
 from esrp.api import Problem, TranscriptRequest
 from esrp.suite import Suite
+from services.gateway import scenario_sets
 from services.gateway.api import router
 from services.gateway.resources import Resources
 from services.gateway.seed import seed
@@ -55,6 +56,7 @@ def create_app(resources: Resources) -> FastAPI:
     )
     app.state.resources = resources
     app.include_router(router)
+    app.include_router(scenario_sets.router)
     _describe_uploads(app)
     return app
 

@@ -85,7 +85,8 @@ class Peers:
 
     async def _is_ready(self, peer: Peer) -> bool:
         try:
-            return (await self.call(peer, "GET", "/readyz", seconds=3)).status == 200
+            query = {"models": "false"}
+            return (await self.call(peer, "GET", "/readyz", query=query, seconds=3)).status == 200
         except EsrpError:
             return False
 

@@ -1,6 +1,6 @@
 """Rows as clients see them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -9,6 +9,8 @@ from esrp.api import (
     DialogueOut,
     Links,
     ManifestSummary,
+    PaceChange,
+    Pacing,
     Plan,
     Progress,
     RatingOut,
@@ -24,7 +26,9 @@ from services.kit.ids import encode
 Used = Mapping[str, Mapping[str, int]]
 
 
-def run_out(run: RowMapping, counts: Counts, used: Used) -> Run:
+def run_out(
+    run: RowMapping, counts: Counts, used: Used, pacing: Mapping[str, Sequence[RowMapping]] | None = None
+) -> Run:
     """A run; the candidate without its key, and with its headers' names only."""
     id = encode("run", run["id"])
     return Run(
@@ -35,7 +39,11 @@ def run_out(run: RowMapping, counts: Counts, used: Used) -> Run:
         suite=run["suite_label"],
         candidate=run["candidate"],
         rounds=run["rounds"],
+        round2="live" if run["frozen_id"] is None else {"frozen": encode("trn", run["frozen_id"])},
         replicates=run["replicates"],
+        sample=run["sample"],
+        budget=run["budget"],
+        prices=run["prices"],
         labels=run["labels"],
         created_at=run["created_at"],
         started_at=run["started_at"],
@@ -43,6 +51,7 @@ def run_out(run: RowMapping, counts: Counts, used: Used) -> Run:
         plan=Plan.model_validate(run["plan"]),
         progress=_progress(run, counts),
         usage=RunUsage.model_validate(used),
+        pacing={role: _pacing(changes) for role, changes in (pacing or {}).items()},
         manifest=ManifestSummary(
             sha256=run["manifest_sha256"],
             suite=f"{run['suite_label']}#{run['suite_sha256'][:12]}",
@@ -87,8 +96,14 @@ def dialogue_out(dialogue: RowMapping) -> DialogueOut:
         turns=[Turn(**turn) for turn in dialogue["turns"] if turn["assistant"] is not None],
         ratings=[RatingOut(**rating) for rating in dialogue["ratings"]],
         verdicts=[VerdictOut(**verdict) for verdict in dialogue["verdicts"]],
+        attempts=dialogue["attempts"],
         error=dialogue["error"] and RunError.model_validate(dialogue["error"]),
     )
+
+
+def _pacing(changes: Sequence[RowMapping]) -> Pacing:
+    history = [PaceChange(at=c["at"], limit=c["limit"], cause=c["cause"]) for c in changes]
+    return Pacing(limit=history[-1].limit, history=history)
 
 
 def _progress(run: RowMapping, counts: Counts) -> Progress:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from esrp.api import (
+    Detectable,
     ManifestSummary,
     Params,
     Phase,
@@ -22,7 +23,10 @@ from esrp.metrics import METRICS
 from esrp.prompts import prompt_hashes
 from esrp.prompts.judging import JUDGE_PARAMS, JUDGE_SEES
 from esrp.prompts.labels import CHINESE
+from esrp.prompts.lora import LORA_VERSION
+from esrp.stats.power import detectable
 from esrp.suite import Suite
+from services.gateway.estimates import Calls, estimated
 from services.kit.settings import JudgeSettings, ModelSettings, Settings
 
 MOST = 100_000  # dialogues of one run: eighty full studies, and no more than fit in memory when they are planned
@@ -48,34 +52,38 @@ class Order:
         )
 
 
-def order(request: RunRequest, suite: Suite, settings: Settings, recorded: int | None) -> Order:
-    """What the request comes to. ``recorded`` is how many dialogues of a transcript it takes, ``None`` for an endpoint.
+def order(
+    request: RunRequest, suite: Suite, settings: Settings, *, recorded: int | None = None, frozen: str | None = None
+) -> Order:
+    """What the request comes to.
+
+    ``recorded`` is how many dialogues of a transcript it takes, ``None`` for an endpoint; ``frozen`` the hash of the
+    transcript whose user turns are said again.
 
     ``InvalidInput`` names what is not there: a judge, a simulator, more dialogues than the suite has.
     """
     judges = [_judge(settings, place, name) for place, name in enumerate(request.judges)]
     if request.sample and request.sample.dialogues > (most := suite.counts["dialogues"]):
         raise InvalidInput.at("/sample/dialogues", f"the suite has {most} dialogues")
-    simulator = _simulator(settings, request)
+    simulator = None if frozen else _simulator(settings, request)
     plan = _plan(request, suite, recorded)
     if not 0 < plan.dialogues <= MOST:
         raise InvalidInput.at("/sample", f"this run has {plan.dialogues} dialogues; 1 to {MOST} are possible")
     manifest = _manifest(request, suite, simulator, judges)
+    if frozen:
+        manifest["simulator"] = {"frozen": frozen}
     warnings = [f"The suite {suite.name} is experimental."] if suite.experimental else []
     return Order(
         plan=plan,
         manifest=manifest,
         sha256=digest(manifest),
-        simulator=request.simulator if simulator else None,
+        simulator="frozen" if frozen else request.simulator if simulator else None,
         warnings=warnings,
     )
 
 
 def _judge(settings: Settings, place: int, name: str) -> JudgeSettings:
     if found := settings.judge(name):
-        if found.kind != "chat":
-            message = f"judge {name!r} is of kind {found.kind}, which this version does not serve"
-            raise InvalidInput.at(f"/judges/{place}", message)
         return found
     lines = f'judges:\n  - {{name: {name}, kind: chat, base_url: "https://…/v1", model: "…", api_key_env: "…"}}'
     raise NotConfigured(f"/judges/{place}", "judge", name, lines)
@@ -99,11 +107,18 @@ def _plan(request: RunRequest, suite: Suite, recorded: int | None) -> Plan:
     pairs = request.sample.dialogues if request.sample else suite.counts["dialogues"]
     dialogues = pairs * request.replicates if recorded is None else recorded
     played = dialogues if recorded is None else 0
+    live = played if request.round2 == "live" else 0
+    calls = Calls(played * request.rounds, live * (request.rounds - 1), dialogues * len(request.judges))
+    tokens = estimated(request, suite, calls)
+    shown = detectable(dialogues, scenarios=min(pairs, len(suite.scenarios)))
     return Plan(
         dialogues=dialogues,
-        candidate_calls=played * request.rounds,
-        simulator_calls=played * (request.rounds - 1),
-        judge_calls=dialogues * len(request.judges),
+        candidate_calls=calls.candidate,
+        simulator_calls=calls.simulator,
+        judge_calls=calls.judge,
+        tokens=tokens.span,
+        cost=tokens.cost(request.prices),
+        detectable=Detectable(overall=round(shown.overall, 3), metrics=round(shown.metrics, 3)),
     )
 
 
@@ -139,10 +154,14 @@ def _simulated(model: ModelSettings, hashes: Mapping[str, str]) -> dict[str, Any
 
 
 def _judged(judge: JudgeSettings, hashes: Mapping[str, str]) -> dict[str, Any]:
+    sees = list(JUDGE_SEES)
+    if judge.kind == "lora":
+        base = {"base": judge.base, "prompts": [LORA_VERSION], "sees": sees}
+        return {"kind": judge.kind, "model": judge.model, **base}
     params = JUDGE_PARAMS if judge.params is None else judge.params
     wording = digest([asdict(metric) for metric in METRICS])
     prompts = [hashes["judge"], hashes["judge_material"], wording]
-    return {"kind": judge.kind, "model": judge.model, "params": params, "prompts": prompts, "sees": list(JUDGE_SEES)}
+    return {"kind": judge.kind, "model": judge.model, "params": params, "prompts": prompts, "sees": sees}
 
 
 # --- how it moves on --------------------------------------------------------------------------------------------------
@@ -158,6 +177,7 @@ class Counts:
     busy: int = 0  # being played or rated now
     verdicts: int = 0  # that ended, with scores or without
     judged: int = 0  # dialogues whose every judge has ended
+    exhausted: bool = False  # a service met the end of the budget
     rated: bool = False  # at least one rating is stored
     summarised: bool = False  # the report of this revision is there
 
@@ -178,6 +198,8 @@ def advanced(run: RowMapping | Mapping[str, Any], counts: Counts, reasons: Seque
         return Place("cancelled", None) if counts.busy == 0 else Place(status, phase)
     if status not in ("queued", "running") or counts.written == 0 < run["plan"]["dialogues"]:
         return Place(status, phase)
+    if counts.exhausted:
+        return Place("budget_exhausted", None) if counts.busy == 0 else Place("running", phase)
     if counts.done + counts.failed < run["plan"]["dialogues"]:
         return Place("running", "generating")
     if counts.verdicts < counts.done * len(run["judges"]):

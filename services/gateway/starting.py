@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import CheckRequest, DryRun, EndpointCandidate, RunRequest, TranscriptCandidate
+from esrp.canonical import digest
 from esrp.errors import InvalidInput, NotFound
 from esrp.sampling import sampled
 from esrp.suite import Suite
@@ -28,13 +29,24 @@ class Checked:
     request: RunRequest
     suite: RowMapping
     transcript: RowMapping | None
+    frozen: RowMapping | None
     order: Order
 
     @property
     def dry_run(self) -> DryRun:
         """What the client is told before anything is spent."""
         summary = self.order.summary(suites.label(self.suite), self.suite["sha256"], self.request.judges)
-        return DryRun(plan=self.order.plan, manifest=summary)
+        return DryRun(plan=self.order.plan, manifest=summary, warnings=self.order.warnings)
+
+    @property
+    def sha256(self) -> str | None:
+        """What makes a request the same as an earlier one: configuration and labels; ``None`` without labels."""
+        if not self.request.labels:
+            return None
+        shown = _public(self.request)
+        for pace in ("max_concurrency", "requests_per_minute", "tokens_per_minute"):
+            shown.pop(pace, None)
+        return digest([self.order.manifest, shown, self.request.judges, self.request.labels])
 
 
 async def check(tx: AsyncConnection, resources: Resources, tenant_id: UUID, request: RunRequest) -> Checked:
@@ -45,7 +57,24 @@ async def check(tx: AsyncConnection, resources: Resources, tenant_id: UUID, requ
     if isinstance(request.candidate, TranscriptCandidate):
         transcript = await _transcript(tx, tenant_id, request.candidate, suite)
         recorded = await _recorded(tx, transcript, request, document)
-    return Checked(request, suite, transcript, order(request, document, resources.settings, recorded))
+    frozen = await _frozen(tx, tenant_id, request, suite, document)
+    placed = order(
+        request, document, resources.settings, recorded=recorded, frozen=frozen["sha256"] if frozen else None
+    )
+    return Checked(request, suite, transcript, frozen, placed)
+
+
+async def same_run(tx: AsyncConnection, tenant_id: UUID, checked: Checked) -> RowMapping | None:
+    """The newest run of the same configuration and labels that has not failed, locked. One request at a time looks."""
+    if checked.sha256 is None:
+        raise InvalidInput.at("/labels", "a run is found again by its labels; give some, such as a commit")
+    await rows(
+        tx,
+        "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))",
+        key=f"reattach:{tenant_id}:{checked.sha256}",
+    )
+    found = await store.run_of_request(tx, tenant_id, checked.sha256)
+    return found and await store.find_run(tx, tenant_id, found["id"], lock=True)
 
 
 async def store_run(tx: AsyncConnection, resources: Resources, tenant_id: UUID, checked: Checked) -> RowMapping:
@@ -67,6 +96,10 @@ async def store_run(tx: AsyncConnection, resources: Resources, tenant_id: UUID, 
         rounds=request.rounds,
         replicates=request.replicates,
         sample=json(request.sample.model_dump() if request.sample else None),
+        budget=json(request.budget.model_dump() if request.budget else None),
+        prices=json(request.prices.model_dump() if request.prices else None),
+        frozen_id=checked.frozen["id"] if checked.frozen else None,
+        request_sha256=checked.sha256,
         labels=json(request.labels),
         plan=json(checked.order.plan.model_dump()),
         manifest=json(checked.order.manifest),
@@ -121,6 +154,36 @@ async def _recorded(tx: AsyncConnection, transcript: RowMapping, request: RunReq
         id=transcript["id"],
     )
     return sum((dialogue["character"], dialogue["scenario"]) in pairs for dialogue in found)
+
+
+async def _frozen(
+    tx: AsyncConnection, tenant_id: UUID, request: RunRequest, suite: RowMapping, document: Suite
+) -> RowMapping | None:
+    """The transcript whose user turns are said again; it must have them all."""
+    if request.round2 == "live":
+        return None
+    pointer = "/round2/frozen"
+    if isinstance(request.candidate, TranscriptCandidate):
+        raise InvalidInput.at("/round2", "a transcript's dialogues are played already; only an endpoint is asked")
+    found = await named(_find_transcript(tx, tenant_id, request.round2.frozen), pointer)
+    if found["suite_id"] != suite["id"]:
+        raise InvalidInput.at(pointer, f"this transcript was recorded over another suite than {suites.label(suite)}")
+    spoken = await rows(
+        tx,
+        "SELECT character, scenario, max(jsonb_array_length(turns)) AS rounds FROM gateway.transcript_dialogues"
+        " WHERE transcript_id = :id GROUP BY character, scenario",
+        id=found["id"],
+    )
+    rounds = {(d["character"], d["scenario"]): d["rounds"] for d in spoken}
+    missing = [pair for pair in sampled(document, request.sample) if rounds.get(pair, 0) < request.rounds]
+    if missing:
+        character, scenario = missing[0]
+        raise InvalidInput.at(
+            pointer,
+            f"{len(missing)} of the run's dialogues have fewer than {request.rounds} user turns in this transcript,"
+            f" the first {character} in {scenario}",
+        )
+    return found
 
 
 async def _sealed(tx: AsyncConnection, resources: Resources, tenant_id: UUID, request: RunRequest) -> UUID | None:

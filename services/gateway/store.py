@@ -18,12 +18,14 @@ async def add_run(tx: AsyncConnection, **columns: Any) -> RowMapping:
     """A new run, queued."""
     added = await row(
         tx,
-        "INSERT INTO gateway.runs (id, tenant_id, name, suite_id, suite_label, candidate, candidate_name, secret_id,"
-        " transcript_id, simulator, judges, rounds, replicates, sample, labels, plan, manifest, manifest_sha256,"
-        " status, warnings) VALUES (:id, :tenant_id, :name, :suite_id, :suite_label, CAST(:candidate AS jsonb),"
-        " :candidate_name, :secret_id, :transcript_id, :simulator, CAST(:judges AS text[]), :rounds, :replicates,"
-        " CAST(:sample AS jsonb), CAST(:labels AS jsonb), CAST(:plan AS jsonb), CAST(:manifest AS jsonb),"
-        " :manifest_sha256, 'queued', CAST(:warnings AS jsonb)) RETURNING *",
+        """INSERT INTO gateway.runs (id, tenant_id, name, suite_id, suite_label, candidate, candidate_name, secret_id,
+            transcript_id, simulator, judges, rounds, replicates, sample, labels, plan, manifest, manifest_sha256,
+            status, warnings, budget, prices, frozen_id, request_sha256)
+        VALUES (:id, :tenant_id, :name, :suite_id, :suite_label, CAST(:candidate AS jsonb), :candidate_name, :secret_id,
+            :transcript_id, :simulator, CAST(:judges AS text[]), :rounds, :replicates, CAST(:sample AS jsonb),
+            CAST(:labels AS jsonb), CAST(:plan AS jsonb), CAST(:manifest AS jsonb), :manifest_sha256, 'queued',
+            CAST(:warnings AS jsonb), nullif(CAST(:budget AS jsonb), 'null'), nullif(CAST(:prices AS jsonb), 'null'),
+            :frozen_id, :request_sha256) RETURNING *""",
         **columns,
     )
     assert added is not None
@@ -53,6 +55,17 @@ async def find_run(tx: AsyncConnection, tenant_id: UUID, id: UUID, *, lock: bool
     if found is None:
         raise NotFound("run", encode("run", id))
     return found
+
+
+async def run_of_request(tx: AsyncConnection, tenant_id: UUID, sha256: str) -> RowMapping | None:
+    """The newest run that was asked for like that and has not failed."""
+    return await row(
+        tx,
+        "SELECT id FROM gateway.runs WHERE tenant_id = :tenant AND request_sha256 = :sha256 AND status <> 'failed'"
+        " ORDER BY created_at DESC LIMIT 1",
+        tenant=tenant_id,
+        sha256=sha256,
+    )
 
 
 async def list_runs(
@@ -117,16 +130,80 @@ async def move(tx: AsyncConnection, run: RowMapping, place: Place) -> None:
         await add_event(tx, run, "run.finished", f"finished:{run['revision']}", data)
 
 
-async def reopen(tx: AsyncConnection, run: RowMapping, status: RunStatus) -> None:
-    """Start the next revision of the run: its report will be written anew."""
+async def reopen(tx: AsyncConnection, run: RowMapping, status: RunStatus, *, retry: bool = False) -> None:
+    """Start the next revision of the run: its report will be written anew. ``retry``: what failed is tried again."""
     await count(
         tx,
         "UPDATE gateway.runs SET status = :status, phase = NULL, error = NULL, finished_at = NULL,"
-        " revision = revision + 1 WHERE id = :id",
+        " revision = revision + 1, retry_at = CASE WHEN :retry THEN clock_timestamp() ELSE retry_at END WHERE id = :id",
         id=run["id"],
         status=status,
+        retry=retry,
     )
     await add_event(tx, run, "run.status", f"status:{run['revision'] + 1}:{status}", {"status": status, "phase": None})
+
+
+async def set_budget(tx: AsyncConnection, run_id: UUID, budget: dict[str, Any] | None) -> None:
+    """Another budget, or none."""
+    await count(
+        tx,
+        "UPDATE gateway.runs SET budget = nullif(CAST(:budget AS jsonb), 'null') WHERE id = :id",
+        id=run_id,
+        budget=json(budget),
+    )
+
+
+async def enlarge(tx: AsyncConnection, run_id: UUID, **columns: Any) -> None:
+    """More dialogues of the same plan."""
+    await count(
+        tx,
+        "UPDATE gateway.runs SET sample = CAST(:sample AS jsonb), replicates = :replicates,"
+        " plan = CAST(:plan AS jsonb), manifest = CAST(:manifest AS jsonb), manifest_sha256 = :sha256 WHERE id = :id",
+        id=run_id,
+        **columns,
+    )
+
+
+async def failures(tx: AsyncConnection, run_id: UUID) -> int:
+    """Dialogues and verdicts of the run that have failed."""
+    found = await row(
+        tx,
+        "SELECT (SELECT count(*) FROM generator.dialogues_v1 WHERE run_id = :run AND state = 'failed')"
+        " + (SELECT count(*) FROM judge.verdicts_v1 WHERE run_id = :run AND state = 'failed') AS n",
+        run=run_id,
+    )
+    return int(found["n"]) if found else 0
+
+
+async def pacing(tx: AsyncConnection, run: RowMapping) -> dict[str, list[RowMapping]]:
+    """How the run's endpoints were paced while it lasted, by role, oldest first."""
+    found = await rows(
+        tx,
+        """
+        SELECT * FROM (
+            SELECT role, at, "limit", cause, row_number() OVER (PARTITION BY role ORDER BY id DESC) AS n FROM (
+                SELECT id, split_part(endpoint, ' ', 1) AS role, at, "limit", cause FROM generator.pace_changes_v1
+                WHERE tenant_id = :tenant AND endpoint = 'candidate ' || CAST(:base_url AS text)
+                    OR tenant_id = CAST(:operator AS uuid) AND endpoint = 'simulator' AND :simulated
+                UNION ALL
+                SELECT id, endpoint, at, "limit", cause FROM judge.pace_changes_v1
+                WHERE tenant_id = CAST(:operator AS uuid)
+                    AND endpoint = ANY(SELECT 'judge ' || j FROM unnest(CAST(:judges AS text[])) AS j)) c
+            WHERE at BETWEEN coalesce(CAST(:since AS timestamptz), now())
+                AND coalesce(CAST(:until AS timestamptz), now())) newest
+        WHERE n <= 100 ORDER BY role, n DESC""",
+        tenant=run["tenant_id"],
+        operator=UUID(int=0),
+        base_url=run["candidate"].get("base_url"),
+        simulated=run["simulator"] is not None,
+        judges=run["judges"],
+        since=run["started_at"] or run["created_at"],
+        until=run["finished_at"],
+    )
+    roles: dict[str, list[RowMapping]] = {}
+    for change in found:
+        roles.setdefault(change["role"], []).append(change)
+    return roles
 
 
 async def delete_run(tx: AsyncConnection, run: RowMapping) -> None:
@@ -160,18 +237,22 @@ async def counts(tx: AsyncConnection, run_ids: Sequence[UUID]) -> dict[UUID, Cou
         """
         SELECT r.id, d.written, d.done, d.failed, d.playing + coalesce(v.rating, 0) AS busy,
             coalesce(v.ended, 0) AS verdicts, coalesce(v.judged, 0) AS judged,
+            EXISTS (SELECT FROM (SELECT * FROM generator.exhausted_v1 UNION ALL SELECT * FROM judge.exhausted_v1) x
+                WHERE x.run_id = r.id AND x.revision = r.revision) AS exhausted,
             EXISTS (SELECT FROM analytics.ratings_v1 t WHERE t.run_id = r.id) AS rated,
             EXISTS (SELECT FROM analytics.reports_v1 p WHERE p.run_id = r.id AND p.revision = r.revision) AS summarised
         FROM gateway.runs r
         CROSS JOIN LATERAL (
             SELECT count(*) AS written, count(*) FILTER (WHERE state = 'done') AS done,
-                count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'playing') AS playing
+                count(*) FILTER (WHERE state = 'failed' AND coalesce(finished_at >= r.retry_at, true)) AS failed,
+                count(*) FILTER (WHERE state = 'playing') AS playing
             FROM generator.dialogues_v1 WHERE run_id = r.id) d
         CROSS JOIN LATERAL (
             SELECT sum(e.rating)::int AS rating, sum(e.ended)::int AS ended,
                 count(*) FILTER (WHERE e.ended >= cardinality(r.judges)) AS judged
             FROM (
-                SELECT count(*) FILTER (WHERE state IN ('done', 'failed')) AS ended,
+                SELECT count(*) FILTER (WHERE state = 'done'
+                        OR state = 'failed' AND coalesce(finished_at >= r.retry_at, true)) AS ended,
                     count(*) FILTER (WHERE state = 'rating') AS rating
                 FROM judge.verdicts_v1 WHERE run_id = r.id AND judge = ANY(r.judges) GROUP BY dialogue_id) e) v
         WHERE r.id = ANY(CAST(:runs AS uuid[]))
@@ -216,7 +297,7 @@ async def reasons(tx: AsyncConnection, run_id: UUID) -> list[str]:
         SELECT message, count(*) AS n FROM (
             SELECT error ->> 'message' AS message FROM generator.dialogues_v1 WHERE run_id = :run AND state = 'failed'
             UNION ALL
-            SELECT error ->> 'message' FROM judge.verdicts_v1 WHERE run_id = :run AND error IS NOT NULL) e
+            SELECT error ->> 'message' FROM judge.verdicts_v1 WHERE run_id = :run AND state = 'failed') e
         WHERE message IS NOT NULL GROUP BY message ORDER BY n DESC, message LIMIT 3
         """,
         run=run_id,
@@ -234,7 +315,10 @@ async def warn_of_failures(tx: AsyncConnection, run: RowMapping) -> None:
             FROM generator.dialogues_v1 WHERE run_id = :run AND state = 'failed'
             UNION ALL
             SELECT concat_ws(':', 'judge', judge, error ->> 'code'), 'Judge ' || judge || ': ' || (error ->> 'message')
-            FROM judge.verdicts_v1 WHERE run_id = :run AND error IS NOT NULL) e
+            FROM judge.verdicts_v1 WHERE run_id = :run AND state = 'failed'
+            UNION ALL
+            SELECT 'cut', 'Some replies of the candidate ended at max_tokens, in the middle of what was said.'
+            FROM generator.dialogues_v1 WHERE run_id = :run AND cut_replies > 0) e
         WHERE NOT EXISTS (SELECT FROM gateway.events v WHERE v.run_id = :run AND v.key = 'warning:' || e.key)
         """,
         run=run["id"],
@@ -270,12 +354,12 @@ async def add_dialogue_events(tx: AsyncConnection, run: RowMapping) -> None:
         tx,
         """
         INSERT INTO gateway.events (tenant_id, run_id, type, key, data)
-        SELECT d.tenant_id, d.run_id, 'dialogue.completed', 'dialogue:' || d.id,
+        SELECT d.tenant_id, d.run_id, 'dialogue.completed', 'dialogue:' || d.id || ':' || d.state,
             jsonb_build_object('dialogue', 'dlg_' || replace(d.id::text, '-', ''), 'character', d.character,
                 'scenario', d.scenario, 'replicate', d.replicate, 'state', d.state, 'error', d.error)
         FROM generator.dialogues_v1 d
         WHERE d.run_id = :run AND d.state IN ('done', 'failed') AND NOT EXISTS (
-            SELECT FROM gateway.events e WHERE e.run_id = d.run_id AND e.key = 'dialogue:' || d.id)
+            SELECT FROM gateway.events e WHERE e.run_id = d.run_id AND e.key = 'dialogue:' || d.id || ':' || d.state)
         ORDER BY d.finished_at, d.position
         """,
         run=run["id"],
@@ -308,7 +392,7 @@ async def dialogues(
     return await rows(
         tx,
         """
-        SELECT d.id, d.run_id, d.position, d.character, d.scenario, d.replicate, d.state, d.turns, d.error,
+        SELECT d.id, d.run_id, d.position, d.character, d.scenario, d.replicate, d.state, d.turns, d.error, d.attempts,
             coalesce((SELECT jsonb_agg(jsonb_build_object('metric', t.metric, 'rater', t.rater, 'kind', t.kind,
                     'score', t.score, 'explanation', t.explanation) ORDER BY t.kind, t.rater, t.metric)
                 FROM analytics.ratings_v1 t WHERE t.run_id = d.run_id AND t.dialogue_id = d.id), '[]') AS ratings,

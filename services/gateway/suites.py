@@ -85,8 +85,8 @@ def label(suite: RowMapping) -> str:
     return f"{suite['name']}@{suite['version']}"
 
 
-def suite_out(suite: RowMapping) -> SuiteOut:
-    """As clients see it."""
+def suite_out(suite: RowMapping, warnings: Sequence[str] = ()) -> SuiteOut:
+    """As clients see it. The warnings cost reading all its texts, so only answers about one suite have them."""
     counts = {"characters": suite["characters"], "scenarios": suite["scenarios"]}
     return SuiteOut(
         id=encode("ste", suite["id"]),
@@ -97,6 +97,7 @@ def suite_out(suite: RowMapping) -> SuiteOut:
         experimental=suite["experimental"],
         counts={**counts, "dialogues": counts["characters"] * counts["scenarios"]},
         created_at=suite["created_at"],
+        warnings=list(warnings),
     )
 
 

@@ -62,7 +62,7 @@ async def find(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> RowMapping:
     """The transcript; ``NotFound`` if the tenant has none of that id."""
     found = await row(
         tx,
-        "SELECT id, name, suite_id, dialogues FROM gateway.transcripts WHERE id = :id AND tenant_id = :tenant",
+        "SELECT id, name, suite_id, sha256, dialogues FROM gateway.transcripts WHERE id = :id AND tenant_id = :tenant",
         id=id,
         tenant=tenant_id,
     )
@@ -89,7 +89,7 @@ async def read(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> TranscriptOut:
 async def delete(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> None:
     """Remove it; ``Conflict`` while a run is over it."""
     await find(tx, tenant_id, id)
-    if run := await row(tx, "SELECT id FROM gateway.runs WHERE transcript_id = :id LIMIT 1", id=id):
+    if run := await row(tx, "SELECT id FROM gateway.runs WHERE :id IN (transcript_id, frozen_id) LIMIT 1", id=id):
         raise Conflict(f"Run {encode('run', run['id'])} is over this transcript; delete it first.")
     await count(tx, "DELETE FROM gateway.transcripts WHERE id = :id", id=id)
 

@@ -1,9 +1,9 @@
-"""The generator's web half: health, metrics, and one call for the gateway."""
+"""The generator's web half: health, metrics, and two calls for the gateway."""
 
 from fastapi import FastAPI
 
 from esrp.api import Check
-from services.generator.checking import CheckJob, check
+from services.generator.checking import CheckJob, Probe, ProbeJob, check, probe
 from services.generator.resources import Resources
 from services.generator.speakers import candidate
 from services.kit.db import answers
@@ -22,5 +22,10 @@ def create_app(resources: Resources) -> FastAPI:
     async def check_candidate(job: CheckJob) -> Check:
         """Play one dialogue, store nothing."""
         return await check(job, candidate(job.candidate, resources.chat), resources.simulator)
+
+    @app.post("/internal/probe")
+    async def probe_candidate(job: ProbeJob) -> list[Probe]:
+        """Play a pilot, store nothing."""
+        return await probe(job, candidate(job.candidate, resources.chat), resources.simulator)
 
     return app

@@ -1,15 +1,16 @@
-"""One dialogue against a candidate, nothing stored: what was sent, what came back, what would fail."""
+"""Dialogues against a candidate, nothing stored: one to see what would fail, or a pilot to see what a run takes."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from esrp.api import Check, EndpointCandidate, Exchange, RunError
+from esrp.api import Check, EndpointCandidate, Exchange, RunError, Usage
 from esrp.dialogue import Character, Frozen, Scenario, Turn
 from esrp.metrics import Language
-from services.generator.roleplay import OpenTurn, Role, Said, Scene, play
+from services.generator.roleplay import Failure, OpenTurn, Role, Said, Scene, play
 from services.generator.speakers import Candidate, Nobody, Simulator
+from services.kit.budget import Errand
 from services.kit.chat import ChatError, Reply
 
 
@@ -38,10 +39,10 @@ async def check(job: CheckJob, candidate: Candidate, simulator: Simulator | Nobo
         _Watched(candidate, "candidate", exchanges),
         _Watched(simulator, "simulator", exchanges),
         keep,
-        asyncio.Event(),
+        Errand(),
     )
     turns = [Turn(user=turn.user, assistant=turn.assistant) for turn in spoken if turn.assistant is not None]
-    problems = [f"{failure.role}: {failure.error.message}"] if failure else []
+    problems = [f"{failure.role}: {failure.error.message}"] if isinstance(failure, Failure) else []
     return Check(
         ok=not problems,
         character=job.character.id,
@@ -60,13 +61,13 @@ class _Watched:
     role: Role
     exchanges: list[Exchange] = field(default_factory=list)
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], errand: Errand) -> Reply:
         request = {} if isinstance(self.speaker, Nobody) else self.speaker.request(scene, turns)
         started = time.monotonic()
         exchange = Exchange(role=self.role, request=request, reply=None, finish_reason=None, error=None, seconds=0)
         self.exchanges.append(exchange)
         try:
-            reply = await self.speaker.say(scene, turns, stopped)
+            reply = await self.speaker.say(scene, turns, errand)
             exchange.reply, exchange.finish_reason = reply.text, reply.finish_reason
             return reply
         except ChatError as error:
@@ -74,3 +75,53 @@ class _Watched:
             raise
         finally:
             exchange.seconds = round(time.monotonic() - started, 3)
+
+
+class SceneJob(Frozen):
+    """Who meets what."""
+
+    character: Character
+    scenario: Scenario
+
+
+class ProbeJob(Frozen):
+    """A pilot that the gateway asks for."""
+
+    candidate: EndpointCandidate
+    scenes: tuple[SceneJob, ...]
+    language: Language
+    rounds: int
+
+
+class Probe(Frozen):
+    """What one dialogue of a pilot came to, and what each of its calls took."""
+
+    turns: list[Turn]
+    candidate: list[Usage]
+    simulator: list[Usage]
+    problem: str | None
+
+
+async def probe(job: ProbeJob, candidate: Candidate, simulator: Simulator | Nobody) -> list[Probe]:
+    """Play the pilot's dialogues side by side."""
+    return list(await asyncio.gather(*(_probe(job, scene, candidate, simulator) for scene in job.scenes)))
+
+
+async def _probe(job: ProbeJob, met: SceneJob, candidate: Candidate, simulator: Simulator | Nobody) -> Probe:
+    scene = Scene(met.character, met.scenario, 1, job.rounds, job.language)
+    spoken: list[OpenTurn] = []
+    used: dict[Role, list[Usage]] = {"candidate": [], "simulator": []}
+
+    async def keep(said: Said) -> None:
+        spoken[:] = said.turns
+        reply = said.reply
+        use = Usage(calls=reply.calls, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens)
+        used[said.role].append(use)
+
+    ended = await play(scene, (), candidate, simulator, keep, Errand())
+    return Probe(
+        turns=[Turn(user=turn.user, assistant=turn.assistant) for turn in spoken if turn.assistant is not None],
+        candidate=used["candidate"],
+        simulator=used["simulator"],
+        problem=f"{ended.role}: {ended.error.message}" if isinstance(ended, Failure) else None,
+    )

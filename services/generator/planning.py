@@ -14,9 +14,10 @@ from services.kit.ids import dialogue_id
 
 def planned(run: RowMapping) -> list[Planned]:
     """Every pair of the sample, replicate after replicate; every beginning of it is balanced."""
-    pairs = _pairs(run)
+    pairs, whole = _pairs(run), Suite.model_validate(run["suite"]).counts["dialogues"]
     return [
-        _dialogue(run["id"], round_ * len(pairs) + place, character, scenario, round_ + 1)
+        # A replicate's places leave room for all of the suite, so that a larger sample moves nobody.
+        _dialogue(run["id"], round_ * whole + place, character, scenario, round_ + 1)
         for round_ in range(run["replicates"])
         for place, (character, scenario) in enumerate(pairs)
     ]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.generator.speakers import Nobody, Simulator, simulator
-from services.kit.chat import ChatClient
+from services.kit.chat import ChatClient, Timeouts
 from services.kit.db import open_engine
+from services.kit.gate import OPERATOR, Caps, Gate, Gates
 from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import Settings
@@ -23,6 +24,7 @@ class Resources:
     queue: Queue
     keys: KeyFile
     chat: ChatClient
+    gates: Gates
     simulator: Simulator | Nobody
 
 
@@ -31,7 +33,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """Open them, and close them in the end."""
     engine = open_engine(settings.database_url, "esrp_generator")
     queue = ArqQueue(settings.redis_url)
-    chat = ChatClient(allowed_networks=settings.allowed_networks)
+    chat = ChatClient(settings.allowed_networks, Timeouts(**settings.timeouts.model_dump()))
+    gates = Gates(engine, "generator")
     try:
         yield Resources(
             settings=settings,
@@ -39,9 +42,17 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             queue=queue,
             keys=KeyFile(settings.secret_key_file),
             chat=chat,
-            simulator=simulator(settings.simulator, chat),
+            gates=gates,
+            simulator=simulator(settings.simulator, chat, _simulator_gate(settings, gates)),
         )
     finally:
+        await gates.close()
         await chat.close()
         await queue.close()
         await engine.dispose()
+
+
+def _simulator_gate(settings: Settings, gates: Gates) -> Gate | None:
+    if settings.simulator is None:
+        return None
+    return gates.gate(OPERATOR, "simulator", Caps(settings.simulator.max_concurrency))

@@ -5,7 +5,6 @@ gives the same requests. The candidate sees the role prompt, the profile and the
 emotion or event. The simulated user sees those, and the dialogue so far.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from esrp.metrics import Language
 from esrp.prompts import fill, load
 from esrp.prompts.fence import transcript
 from esrp.prompts.labels import worded
-from services.kit.chat import ChatError, Reply, Stopped
+from services.kit.budget import Errand
+from services.kit.chat import ChatError, Reply, Stopped, Usage
 
 Role = Literal["candidate", "simulator"]
 Request = dict[str, Any]
@@ -59,10 +59,18 @@ class Failure:
     error: ChatError
 
 
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Stopped before the next answer; ``billed``: what answers of no use had cost by then."""
+
+    role: Role
+    billed: Usage
+
+
 class Speaker(Protocol):
     """Somebody who says the next words of a dialogue."""
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], errand: Errand) -> Reply:
         """The next words; ``ChatError`` once there is no hope of any, ``Stopped`` if no call may begin any more."""
 
 
@@ -72,22 +80,22 @@ async def play(
     candidate: Speaker,
     simulator: Speaker,
     save: Callable[[Said], Awaitable[None]],
-    stopped: asyncio.Event,
-) -> Failure | None:
+    errand: Errand,
+) -> Failure | Halt | None:
     """Play the dialogue on from where ``turns`` left it, saving each answer as it arrives.
 
-    Returns ``None`` when it is complete or ``stopped`` was set before the next call, else who failed.
+    Returns ``None`` when it is complete or the errand was stopped before the next call, else what came in between.
     """
     turns = tuple(turns) or (OpenTurn(scene.scenario.question),)
-    while not (finished(turns, scene.rounds) or stopped.is_set()):
+    while not (finished(turns, scene.rounds) or errand.stopped.is_set()):
         answering = turns[-1].assistant is None
         role: Role = "candidate" if answering else "simulator"
         try:
-            reply = await (candidate if answering else simulator).say(scene, turns, stopped)
+            reply = await (candidate if answering else simulator).say(scene, turns, errand)
         except ChatError as error:
             return Failure(role, error)
-        except Stopped:
-            return None
+        except Stopped as stop:
+            return Halt(role, stop.billed)
         turns = (*turns[:-1], OpenTurn(turns[-1].user, reply.text)) if answering else (*turns, OpenTurn(reply.text))
         await save(Said(turns, role, reply))
     return None
@@ -110,9 +118,11 @@ def candidate_request(bot: EndpointCandidate, scene: Scene, turns: Sequence[Open
         messages.append({"role": "user", "content": turn.user})
         if turn.assistant is not None:
             messages.append({"role": "assistant", "content": turn.assistant})
+    streamed = {"stream": True, "stream_options": {"include_usage": True}} if bot.stream else {}
     return {
         **_given(bot.params),
         **bot.extra_body,
+        **streamed,
         "model": bot.models.get(scene.character.id, bot.model),
         "messages": messages,
         "user": user_value(scene),

@@ -1,7 +1,6 @@
 """The two who speak: the candidate behind the user's endpoint, and the simulated user behind the operator's."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from esrp.api import EndpointCandidate
@@ -13,7 +12,9 @@ from services.generator.roleplay import (
     candidate_request,
     simulator_request,
 )
-from services.kit.chat import ChatClient, ChatError, Endpoint, Reply, Stopped
+from services.kit.budget import Errand
+from services.kit.chat import ChatClient, ChatError, Endpoint, Reply
+from services.kit.gate import Gate
 from services.kit.settings import ModelSettings
 
 LONGEST = 20_000  # characters of a user's turn, as everywhere
@@ -26,72 +27,82 @@ class Candidate:
     bot: EndpointCandidate
     endpoint: Endpoint
     client: ChatClient
+    gate: Gate | None = None
 
     def request(self, scene: Scene, turns: Sequence[OpenTurn]) -> Request:
         """What is sent for the last, unanswered turn."""
         return candidate_request(self.bot, scene, turns)
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], errand: Errand) -> Reply:
         """The bot's answer."""
-        return await self.client.insist(self.endpoint, self.request(scene, turns), stopped=stopped)
+        body = self.request(scene, turns)
+        door = errand.door(self.gate, body, "candidate")
+        return await self.client.insist(self.endpoint, body, stopped=errand.stopped, door=door)
 
 
 @dataclass(frozen=True, slots=True)
 class Simulator:
-    """The simulated user. All runs share its endpoint, so ``seats`` caps the calls in flight."""
+    """The simulated user. All runs share its endpoint."""
 
     model: ModelSettings
     endpoint: Endpoint
     client: ChatClient
-    seats: asyncio.Semaphore
+    gate: Gate | None = None
 
     def request(self, scene: Scene, turns: Sequence[OpenTurn]) -> Request:
         """What is sent to go on."""
         params = PAPER if self.model.params is None else self.model.params
         return simulator_request(self.model.model, params, scene, turns)
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], errand: Errand) -> Reply:
         """The user's next words."""
-        async with self.seats:
-            if stopped.is_set():  # it was, while we waited for a seat
-                raise Stopped
-            reply = await self.client.insist(self.endpoint, self.request(scene, turns), stopped=stopped)
+        body = self.request(scene, turns)
+        door = errand.door(self.gate, body, "simulator")
+        reply = await self.client.insist(self.endpoint, body, stopped=errand.stopped, door=door)
         if len(reply.text) > LONGEST:
             raise ChatError("reply_too_long", f"the simulated user wrote {len(reply.text)} characters at once")
         return reply
 
 
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The user of a transcript: says what was said there, so that two candidates meet the same questions.
+
+    ``said`` maps character and scenario to the user's turns, the first included.
+    """
+
+    said: Mapping[tuple[str, str | None], Sequence[str]]
+
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], errand: Errand) -> Reply:
+        """The transcript's next words; costs nothing."""
+        said = self.said.get((scene.character.id, scene.scenario.id), ())
+        if len(said) <= len(turns):
+            raise ChatError("not_recorded", f"the transcript has no user turn {len(turns) + 1} for this dialogue")
+        return Reply(said[len(turns)], None, 0, 0, 0.0, calls=0)
+
+
 class Nobody:
     """No simulator is configured: a second round fails with that reason."""
 
-    async def say(self, scene: Scene, turns: Sequence[OpenTurn], stopped: asyncio.Event) -> Reply:
+    async def say(self, scene: Scene, turns: Sequence[OpenTurn], errand: Errand) -> Reply:
         """Raises ``ChatError``."""
         raise ChatError("not_configured", "a second round needs a simulator, and none is configured")
 
 
-def candidate(bot: EndpointCandidate, client: ChatClient) -> Candidate:
+def candidate(bot: EndpointCandidate, client: ChatClient, gate: Gate | None = None) -> Candidate:
     """The speaker for a candidate as it was sent to us."""
     endpoint = Endpoint(
         base_url=bot.base_url,
         model=bot.model,
         api_key=bot.api_key.get_secret_value() if bot.api_key else None,
         headers=bot.headers,
-        max_concurrency=bot.max_concurrency,
         guarded=True,
     )
-    return Candidate(bot, endpoint, client)
+    return Candidate(bot, endpoint, client, gate)
 
 
-def simulator(model: ModelSettings | None, client: ChatClient) -> Simulator | Nobody:
+def simulator(model: ModelSettings | None, client: ChatClient, gate: Gate | None = None) -> Simulator | Nobody:
     """The speaker for the configured simulator."""
     if model is None:
         return Nobody()
-    endpoint = Endpoint(
-        base_url=model.base_url,
-        model=model.model,
-        api_key=model.key(),
-        headers={},
-        max_concurrency=model.max_concurrency,
-        guarded=False,
-    )
-    return Simulator(model, endpoint, client, asyncio.Semaphore(model.max_concurrency))
+    return Simulator(model, Endpoint(model.base_url, model.model, model.key()), client, gate)

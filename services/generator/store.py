@@ -35,11 +35,16 @@ class Claimed:
     scenario: str
     replicate: int
     turns: tuple[OpenTurn, ...]
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """What to write of a dialogue: an answer more, its end, or both. ``turns`` ``None`` leaves them as they are."""
+    """What to write of a dialogue: an answer more, its end, or both. ``turns`` ``None`` leaves them as they are.
+
+    ``cut``: the answer ended at its limit of tokens. ``pause``: seconds before a dialogue with an ``error`` that waits
+    is tried again.
+    """
 
     id: UUID
     slice_id: UUID
@@ -48,6 +53,8 @@ class Save:
     role: str | None = None
     usage: Usage = NOTHING
     error: dict[str, str] | None = None
+    cut: bool = False
+    pause: float = 0
 
 
 async def run(tx: AsyncConnection, run_id: UUID) -> RowMapping | None:
@@ -103,47 +110,48 @@ async def recorded(tx: AsyncConnection, transcript_id: UUID) -> list[RowMapping]
     )
 
 
-async def claim(tx: AsyncConnection, run: RowMapping, slice_id: UUID, wanted: int) -> list[Claimed]:
-    """Lease up to ``wanted`` dialogues, so that no more are in flight to the candidate's endpoint than it allows.
+async def said(tx: AsyncConnection, transcript_id: UUID) -> dict[tuple[str, str | None], list[str]]:
+    """What the user said in a transcript's dialogues, by character and scenario; of replicates the first."""
+    found = await rows(
+        tx,
+        "SELECT character, scenario, turns FROM gateway.transcript_dialogues_v1 WHERE transcript_id = :transcript"
+        " ORDER BY replicate DESC, position DESC",
+        transcript=transcript_id,
+    )
+    return {(d["character"], d["scenario"]): [turn["user"] for turn in d["turns"]] for d in found}
 
-    In flight are the leased rows, over all runs and workers of the tenant; they are counted under a lock, so that two
-    workers cannot both take the last place.
-    """
-    base_url = run["candidate"]["base_url"]
-    await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"play:{run['tenant_id']}:{base_url}")
+
+async def retry_failed(tx: AsyncConnection, run: RowMapping) -> None:
+    """What had failed when a retry was asked for waits again, from its last answer on."""
+    await count(
+        tx,
+        "UPDATE generator.dialogues SET state = 'waiting', attempts = 0, not_before = NULL, finished_at = NULL"
+        " WHERE run_id = :run AND state = 'failed' AND finished_at < CAST(:at AS timestamptz)",
+        run=run["id"],
+        at=run["retry_at"],
+    )
+
+
+async def claim(tx: AsyncConnection, run_id: UUID, slice_id: UUID, wanted: int) -> list[Claimed]:
+    """Lease up to ``wanted`` dialogues of an open run that may be played now."""
     claimed = await rows(
         tx,
-        """
-        WITH busy AS (
-            SELECT count(*) AS n FROM generator.dialogues d
-            JOIN generator.slices l ON l.id = d.slice_id AND l.expires_at > now()
-            JOIN gateway.runs_v1 r ON r.id = d.run_id
-            WHERE d.state = 'playing' AND r.tenant_id = :tenant AND r.candidate ->> 'base_url' = :base_url
-        ), free AS (
+        f"""
+        WITH free AS (
             SELECT d.id FROM generator.dialogues d
-            WHERE d.run_id = :run
+            WHERE d.run_id = :run AND {_FREE}
                 AND EXISTS (SELECT FROM gateway.runs_v1 r WHERE r.id = :run AND r.status IN ('queued', 'running'))
                 AND EXISTS (SELECT FROM generator.slices l WHERE l.id = :slice AND l.expires_at > now())
-                AND (d.state = 'waiting' OR d.state = 'playing' AND NOT EXISTS (
-                SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now()))
-            ORDER BY d.position
-            LIMIT greatest(0, least(:wanted, :cap - (SELECT n FROM busy)))
-            FOR UPDATE SKIP LOCKED
+            ORDER BY d.position LIMIT :wanted FOR UPDATE SKIP LOCKED
         )
         UPDATE generator.dialogues d SET state = 'playing', slice_id = :slice FROM free WHERE d.id = free.id
-        RETURNING d.id, d.character, d.scenario, d.replicate, d.turns
+        RETURNING d.id, d.character, d.scenario, d.replicate, d.turns, d.attempts
         """,
-        tenant=run["tenant_id"],
-        base_url=base_url,
-        run=run["id"],
+        run=run_id,
         wanted=wanted,
-        cap=run["candidate"]["max_concurrency"],
         slice=slice_id,
     )
-    return [
-        Claimed(r["id"], r["character"], r["scenario"], r["replicate"], tuple(OpenTurn(**t) for t in r["turns"]))
-        for r in claimed
-    ]
+    return [Claimed(**{**r, "turns": tuple(OpenTurn(**turn) for turn in r["turns"])}) for r in claimed]
 
 
 async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
@@ -157,7 +165,10 @@ async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
         UPDATE generator.dialogues d SET
             state = x.state,
             turns = coalesce(CAST(x.turns AS jsonb), d.turns),
-            error = CAST(x.error AS jsonb),
+            error = CASE WHEN x.error IS NOT NULL THEN CAST(x.error AS jsonb) WHEN x.state = 'waiting' THEN d.error END,
+            attempts = CASE WHEN x.turns IS NULL THEN d.attempts + (x.error IS NOT NULL)::int ELSE 0 END,
+            not_before = CASE WHEN x.error IS NOT NULL THEN now() + make_interval(secs => x.pause) END,
+            cut_replies = d.cut_replies + x.cut::int,
             slice_id = CASE WHEN x.state = 'playing' THEN d.slice_id END,
             finished_at = CASE WHEN x.state IN ('done', 'failed') THEN now() END,
             candidate_calls = d.candidate_calls + x.calls * (x.role = 'candidate')::int,
@@ -170,8 +181,9 @@ async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
                 d.simulator_completion_tokens + x.completion_tokens * (x.role = 'simulator')::int
         FROM unnest(CAST(:ids AS uuid[]), CAST(:slices AS uuid[]), CAST(:states AS text[]), CAST(:turns AS text[]),
             CAST(:roles AS text[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]),
-            CAST(:completion_tokens AS bigint[]), CAST(:errors AS text[]))
-            AS x(id, slice_id, state, turns, role, calls, prompt_tokens, completion_tokens, error)
+            CAST(:completion_tokens AS bigint[]), CAST(:errors AS text[]), CAST(:cuts AS boolean[]),
+            CAST(:pauses AS double precision[]))
+            AS x(id, slice_id, state, turns, role, calls, prompt_tokens, completion_tokens, error, cut, pause)
         WHERE d.id = x.id AND d.slice_id = x.slice_id AND d.state = 'playing'
         RETURNING d.id
         """,
@@ -184,6 +196,8 @@ async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
         prompt_tokens=[s.usage.prompt_tokens for s in saves],
         completion_tokens=[s.usage.completion_tokens for s in saves],
         errors=[None if s.error is None else json(s.error) for s in saves],
+        cuts=[s.cut for s in saves],
+        pauses=[s.pause for s in saves],
     )
     ours = {r["id"] for r in written}
     return [s.id in ours for s in saves]
@@ -204,11 +218,11 @@ async def open_runs(tx: AsyncConnection) -> list[RowMapping]:
     """Runs that want something of us: not written down yet (``planned`` false), or with dialogues to be played."""
     return await rows(
         tx,
-        """
-        SELECT r.id, r.status, (r.plan ->> 'dialogues')::int <= n.all AS planned, n.free
+        f"""
+        SELECT r.id, r.status, (r.plan ->> 'dialogues')::int <= n.all AND n.again = 0 AS planned, n.free
         FROM gateway.runs_v1 r CROSS JOIN LATERAL (
-            SELECT count(*) AS all, count(*) FILTER (WHERE d.state = 'waiting' OR d.state = 'playing' AND NOT EXISTS (
-                SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now())) AS free
+            SELECT count(*) AS all, count(*) FILTER (WHERE {_FREE}) AS free,
+                count(*) FILTER (WHERE d.state = 'failed' AND d.finished_at < r.retry_at) AS again
             FROM generator.dialogues d WHERE d.run_id = r.id) n
         WHERE r.status IN ('queued', 'running')
         """,
@@ -223,9 +237,12 @@ async def free_abandoned(tx: AsyncConnection) -> None:
         " AND NOT EXISTS (SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now())",
     )
     await count(tx, "DELETE FROM generator.slices WHERE expires_at < now() - interval '1 minute'")
-    await count(tx, "DELETE FROM generator.slices WHERE expires_at < now() - interval '1 minute'")
 
 
+# A row that nobody holds and that may be played now.
+_FREE = """(d.state = 'waiting' AND (d.not_before IS NULL OR d.not_before <= now())
+    OR d.state = 'playing' AND NOT EXISTS (
+        SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now()))"""
 _PLANNED = (
     "unnest(CAST(:ids AS uuid[]), CAST(:positions AS integer[]), CAST(:characters AS text[]),"
     " CAST(:scenarios AS text[]), CAST(:replicates AS integer[]))"

@@ -1,7 +1,8 @@
-"""The judge's web half: health and metrics."""
+"""The judge's web half: health, metrics, and scores on request."""
 
 from fastapi import FastAPI
 
+from services.judge.api import scores
 from services.judge.resources import Resources
 from services.kit.db import answers
 from services.kit.web import create_app as create_web_app
@@ -13,4 +14,15 @@ def create_app(resources: Resources) -> FastAPI:
     async def ready() -> dict[str, bool]:
         return {"postgres": await answers(resources.engine), "redis": await resources.queue.ping()}
 
-    return create_web_app("ESRP judge", ready=ready, internal_token=resources.keys.internal_token)
+    app = create_web_app(
+        "ESRP judge",
+        ready=ready,
+        models=resources.served,
+        internal_token=resources.keys.internal_token,
+        body_limit=resources.settings.body_limit,
+        upload_limit=resources.settings.upload_limit,
+        uploads=("/v1/scores",),
+    )
+    app.state.resources = resources
+    app.include_router(scores)
+    return app

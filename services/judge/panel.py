@@ -11,7 +11,9 @@ from esrp.dialogue import Dialogue
 from esrp.metrics import METRICS, SCORES, Language
 from esrp.prompts.judging import JUDGE_PARAMS, judge_messages
 from services.judge.rating import Fault, Score, Verdict
-from services.kit.chat import ChatClient, ChatError, Endpoint, Usage, storable
+from services.kit.budget import Errand
+from services.kit.chat import ChatClient, ChatError, Endpoint, Stopped, Usage, storable
+from services.kit.gate import Gate
 from services.kit.settings import JudgeSettings
 
 LONGEST_EXPLANATION = 2000  # characters; asked for is one sentence
@@ -24,27 +26,31 @@ class PanelRater:
     judge: JudgeSettings
     endpoint: Endpoint
     client: ChatClient
+    gate: Gate | None = None
 
     @property
     def max_concurrency(self) -> int:
         """How many calls its endpoint takes at once."""
         return self.judge.max_concurrency
 
-    async def rate(self, dialogue: Dialogue, language: Language) -> Verdict:
+    async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
         """Ask once, patiently, and read what can be read of the answer."""
+        body = request_body(self.judge, dialogue, language)
+        door = errand.door(self.gate, body, "judge")
         try:
-            reply = await self.client.insist(self.endpoint, request_body(self.judge, dialogue, language))
+            reply = await self.client.insist(self.endpoint, body, stopped=errand.stopped, door=door)
+        except Stopped as stop:
+            return Verdict(stopped=True, usage=stop.billed)
         except ChatError as error:
             message = f"The judge {self.judge.name}: {error.message}"
-            return Verdict(error=Fault(error.code, message), usage=error.billed or Usage())
+            return Verdict(error=Fault(error.code, message, error.retryable), usage=error.billed or Usage())
         usage = Usage(reply.calls, reply.prompt_tokens, reply.completion_tokens)
         return Verdict(scores_in(reply.text), reply.text, usage=usage)
 
 
-def panel_rater(judge: JudgeSettings, client: ChatClient) -> PanelRater:
+def panel_rater(judge: JudgeSettings, client: ChatClient, gate: Gate | None = None) -> PanelRater:
     """The rater for a configured judge of kind ``chat``."""
-    endpoint = Endpoint(judge.base_url, judge.model, judge.key(), max_concurrency=judge.max_concurrency)
-    return PanelRater(judge, endpoint, client)
+    return PanelRater(judge, Endpoint(judge.base_url, judge.model, judge.key()), client, gate)
 
 
 def request_body(judge: JudgeSettings, dialogue: Dialogue, language: Language) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from esrp.dialogue import Dialogue
 from esrp.metrics import Language
+from services.kit.budget import Errand
 from services.kit.chat import Usage
 
 NOTHING = Usage()
@@ -16,10 +17,11 @@ NOTHING = Usage()
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A whole number from 1 to 5, and the judge's reason if it gave one."""
+    """A whole number from 1 to 5, the judge's reason if it gave one, and how probable it holds each of the five."""
 
     score: int
     explanation: str | None
+    distribution: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +30,21 @@ class Fault:
 
     code: str
     message: str
+    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A judge's scores by metric, as far as there are any; its reply as it came; what went wrong; what it cost."""
+    """A judge's scores by metric, as far as there are any; its reply as it came; what went wrong; what it cost.
+
+    ``stopped``: no call may begin any more, and the verdict is still to be given.
+    """
 
     scores: Mapping[str, Score] = field(default_factory=dict)
     raw: str | None = None
     error: Fault | None = None
     usage: Usage = NOTHING
+    stopped: bool = False
 
 
 class Rater(Protocol):
@@ -47,7 +54,7 @@ class Rater(Protocol):
     def max_concurrency(self) -> int:
         """How many calls its endpoint takes at once."""
 
-    async def rate(self, dialogue: Dialogue, language: Language) -> Verdict:
+    async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
         """The verdict; a judge that fails says so in ``error`` and never raises for it."""
 
 
@@ -59,6 +66,6 @@ class Unserved:
     message: str
     max_concurrency: int = 64
 
-    async def rate(self, dialogue: Dialogue, language: Language) -> Verdict:
+    async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
         """No scores."""
         return Verdict(error=Fault(self.code, self.message))

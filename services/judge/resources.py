@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.judge.lora.rater import LoraRater, lora_rater
 from services.judge.panel import panel_rater
 from services.judge.rating import Rater, Unserved
-from services.kit.chat import ChatClient
+from services.kit.chat import ChatClient, Timeouts
 from services.kit.db import open_engine
+from services.kit.gate import OPERATOR, Caps, Gates
 from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import JudgeSettings, Settings
@@ -41,26 +43,33 @@ class Resources:
         missing = f"The judge {name} is no longer configured: add it to the judges of esrp.yaml."
         return self.raters.get(name) or Unserved("judge_not_configured", missing)
 
+    def served(self) -> dict[str, bool]:
+        """The judges whose vLLM we run ourselves, and whether it is ready."""
+        ours = [judge.name for judge in self.settings.judges if judge.serve is not None]
+        return {name: isinstance(rater := self.raters.get(name), LoraRater) and rater.is_ready for name in ours}
+
 
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """Open them, and close them in the end."""
     engine = open_engine(settings.database_url, "esrp_judge")
     queue = ArqQueue(settings.redis_url)
-    chat = ChatClient()  # judges are the operator's own: their addresses are not checked
+    # Judges are the operator's own: their addresses are not checked.
+    chat = ChatClient(timeouts=Timeouts(**settings.timeouts.model_dump()))
+    gates = Gates(engine, "judge")
     try:
-        raters = {judge.name: _rater(judge, chat) for judge in settings.judges}
-        yield Resources(settings, engine, queue, KeyFile(settings.secret_key_file), raters)
+        async with AsyncExitStack() as engines:
+            raters = {judge.name: await _rater(judge, chat, gates, engines) for judge in settings.judges}
+            yield Resources(settings, engine, queue, KeyFile(settings.secret_key_file), raters)
     finally:
+        await gates.close()
         await chat.close()
         await queue.close()
         await engine.dispose()
 
 
-def _rater(judge: JudgeSettings, chat: ChatClient) -> Rater:
+async def _rater(judge: JudgeSettings, chat: ChatClient, gates: Gates, engines: AsyncExitStack) -> Rater:
+    gate = gates.gate(OPERATOR, f"judge {judge.name}", Caps(judge.max_concurrency))
     if judge.kind == "chat":
-        return panel_rater(judge, chat)
-    message = (
-        f"The judge {judge.name} is of kind {judge.kind}, which this version does not serve; take one of kind chat."
-    )
-    return Unserved("judge_kind_not_served", message)
+        return panel_rater(judge, chat, gate)
+    return await engines.enter_async_context(lora_rater(judge, chat, gate))

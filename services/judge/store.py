@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.judge.rating import Verdict
+from services.judge.rating import Fault, Score, Verdict
 from services.kit.db import count, json, row, rows
 from services.kit.ids import verdict_id
+
+ATTEMPTS = 5  # of a verdict against faults that may pass; each is several calls, and the pauses grow to minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,17 @@ async def expect(tx: AsyncConnection, run: RowMapping) -> int:
     )
 
 
+async def retry_failed(tx: AsyncConnection, run: RowMapping) -> None:
+    """What had failed when a retry was asked for waits again."""
+    await count(
+        tx,
+        "UPDATE judge.verdicts SET state = 'waiting', attempts = 0, not_before = NULL, finished_at = NULL"
+        " WHERE run_id = :run AND state = 'failed' AND finished_at < CAST(:at AS timestamptz)",
+        run=run["id"],
+        at=run["retry_at"],
+    )
+
+
 async def claim(
     tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, *, wanted: int, cap: int
 ) -> list[Claimed]:
@@ -117,27 +131,33 @@ async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[Given]) -> l
         tx,
         """
         UPDATE judge.verdicts v SET
-            state = CASE WHEN x.error IS NULL THEN 'done' ELSE 'failed' END,
+            state = CASE WHEN x.stopped OR x.retryable AND v.attempts + 1 < :attempts THEN 'waiting'
+                WHEN x.error IS NULL THEN 'done' ELSE 'failed' END,
             scores = CAST(x.scores AS jsonb),
             raw = x.raw,
             error = CAST(x.error AS jsonb),
-            attempts = v.attempts + 1,
+            attempts = v.attempts + (NOT x.stopped)::int,
+            not_before = CASE WHEN x.retryable THEN now() + make_interval(secs => 5 * 3 ^ v.attempts) END,
             slice_id = NULL,
             calls = v.calls + x.calls,
             prompt_tokens = v.prompt_tokens + x.prompt_tokens,
             completion_tokens = v.completion_tokens + x.completion_tokens,
             finished_at = now()
         FROM unnest(CAST(:ids AS uuid[]), CAST(:scores AS text[]), CAST(:raws AS text[]), CAST(:errors AS text[]),
-            CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))
-            AS x(id, scores, raw, error, calls, prompt_tokens, completion_tokens)
+            CAST(:retryable AS boolean[]), CAST(:stopped AS boolean[]), CAST(:calls AS integer[]),
+            CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))
+            AS x(id, scores, raw, error, retryable, stopped, calls, prompt_tokens, completion_tokens)
         WHERE v.id = x.id AND v.slice_id = :slice AND v.state = 'rating'
         RETURNING v.id
         """,
         slice=slice_id,
         ids=[g.id for g in given],
-        scores=[json({metric: asdict(score) for metric, score in g.verdict.scores.items()}) for g in given],
+        scores=[json({metric: _kept(score) for metric, score in g.verdict.scores.items()}) for g in given],
         raws=[g.verdict.raw for g in given],
-        errors=[None if g.verdict.error is None else json(asdict(g.verdict.error)) for g in given],
+        errors=[None if g.verdict.error is None else json(_shown(g.verdict.error)) for g in given],
+        retryable=[g.verdict.error is not None and g.verdict.error.retryable for g in given],
+        stopped=[g.verdict.stopped for g in given],
+        attempts=ATTEMPTS,
         calls=[g.verdict.usage.calls for g in given],
         prompt_tokens=[g.verdict.usage.prompt_tokens for g in given],
         completion_tokens=[g.verdict.usage.completion_tokens for g in given],
@@ -161,7 +181,8 @@ async def unrated_runs(tx: AsyncConnection) -> list[UUID]:
         WHERE r.status IN ('queued', 'running') AND EXISTS (
             SELECT FROM generator.dialogues_v1 d CROSS JOIN unnest(r.judges) AS j(name)
             LEFT JOIN judge.verdicts v ON v.run_id = r.id AND v.dialogue_id = d.id AND v.judge = j.name
-            WHERE d.run_id = r.id AND d.state = 'done' AND (v.id IS NULL OR {_FREE}))
+            WHERE d.run_id = r.id AND d.state = 'done'
+                AND (v.id IS NULL OR {_FREE} OR v.state = 'failed' AND v.finished_at < r.retry_at))
         """,
     )
     return [r["id"] for r in found]
@@ -175,9 +196,20 @@ async def free_abandoned(tx: AsyncConnection) -> None:
         " AND NOT EXISTS (SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now())",
     )
     await count(tx, "DELETE FROM judge.slices WHERE expires_at < now() - interval '1 minute'")
-    await count(tx, "DELETE FROM judge.slices WHERE expires_at < now() - interval '1 minute'")
 
 
-# A row that nobody holds: it waits, or its holder's lease is over.
-_FREE = """(v.state = 'waiting' OR v.state = 'rating' AND NOT EXISTS (
-    SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now()))"""
+def _kept(score: Score) -> dict[str, Any]:
+    kept = asdict(score)
+    if score.distribution is None:
+        del kept["distribution"]
+    return kept
+
+
+def _shown(fault: Fault) -> dict[str, str]:
+    return {"code": fault.code, "message": fault.message}
+
+
+# A row that nobody holds: it waits and may be tried now, or its holder's lease is over.
+_FREE = """(v.state = 'waiting' AND (v.not_before IS NULL OR v.not_before <= now())
+    OR v.state = 'rating' AND NOT EXISTS (
+        SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now()))"""

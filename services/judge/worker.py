@@ -19,6 +19,7 @@ from services.judge.rating import Fault, Verdict
 from services.judge.resources import Bench, Resources
 from services.judge.store import Claimed, Given
 from services.kit.batch import GroupCommit
+from services.kit.budget import Errand, Purse
 from services.kit.db import FAILURES, forget_deleted, is_away
 from services.kit.lease import Slice
 from services.kit.queue import Chime, Job
@@ -78,6 +79,7 @@ class Session:
         self._resources, self._run, self._bench, self._lease, self._chime = resources, run, bench, lease, chime
         self._suite = Suite.model_validate(run["suite"])
         self._saver: GroupCommit[Given, bool] = GroupCommit(self._write)
+        self._purse = Purse(lease, run) if run["budget"] else None
         self._busy = 0
 
     async def sit(self) -> None:
@@ -97,6 +99,7 @@ class Session:
                 self._bench.rung = False
                 async with self._resources.engine.begin() as tx:
                     await store.expect(tx, self._run)
+                    await store.retry_failed(tx, self._run)
             for judge in self._run["judges"]:
                 for claimed in await self._claimed(judge):
                     self._busy += 1
@@ -124,9 +127,12 @@ class Session:
                 await asyncio.sleep(GATHER)
 
     async def _one(self, claimed: Claimed) -> None:
+        errand = Errand(self._lease.stopped, self._purse)
         try:
-            verdict = await self._rated(claimed)
-            if await self._saver.save(Given(claimed.id, verdict)):
+            verdict = await self._rated(claimed, errand)
+            saved = await self._saver.save(Given(claimed.id, verdict))
+            errand.settle()
+            if saved:
                 self._count(claimed, verdict)
                 self._chime.news()
             else:
@@ -135,10 +141,10 @@ class Session:
             self._busy -= 1
             self._bench.stir.set()
 
-    async def _rated(self, claimed: Claimed) -> Verdict:
+    async def _rated(self, claimed: Claimed, errand: Errand) -> Verdict:
         try:
             rater = self._resources.rater(claimed.judge)
-            return await rater.rate(self._dialogue(claimed), self._suite.language)
+            return await rater.rate(self._dialogue(claimed), self._suite.language, errand)
         except Exception:
             # Rated again it would fail again, for ever: it is a failed verdict, and the log has the reason.
             log.exception("verdict.crashed", dialogue_id=str(claimed.dialogue_id), judge=claimed.judge)
@@ -153,6 +159,8 @@ class Session:
         )
 
     def _count(self, claimed: Claimed, verdict: Verdict) -> None:
+        if verdict.stopped:
+            return
         VERDICTS.labels("failed" if verdict.error else "done").inc()
         missing = len(METRICS) - len(verdict.scores)
         MISSING.inc(0 if verdict.error else missing)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import (
@@ -30,6 +30,7 @@ from aiohttp import (
     ConnectionTimeoutError,
     DummyCookieJar,
     InvalidURL,
+    SocketTimeoutError,
     TCPConnector,
 )
 from multidict import CIMultiDict
@@ -52,7 +53,10 @@ _THOUGHT = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An OpenAI-compatible endpoint and one model of it. ``guarded`` ones were named by a user: see ``net``."""
+    """An OpenAI-compatible endpoint and one model of it. ``guarded`` ones were named by a user: see ``net``.
+
+    It chats, unless ``path`` names something else that it does, and ``read`` what can be read of an answer to that.
+    """
 
     base_url: str
     model: str
@@ -60,12 +64,14 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_concurrency: int = 64
     guarded: bool = False
+    path: str = "chat/completions"
+    read: "Reader | None" = None
 
     @cached_property
     def url(self) -> URL:
         """Where a call goes to."""
         base = URL(self.base_url)
-        return (base / "chat" / "completions").with_query(base.query)
+        return (base / self.path).with_query(base.query)
 
     @cached_property
     def shown(self) -> str:
@@ -111,6 +117,9 @@ class Reply:
     calls: int = 1
 
 
+Reader = Callable[[Endpoint, Mapping[str, str], bytes, float], Reply]
+
+
 class ChatError(Exception):
     """No reply, and why. ``message`` holds no key and no header's value; ``billed`` is what was paid all the same."""
 
@@ -133,14 +142,29 @@ class ChatError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds until a connection stands, and until the whole answer is there."""
+    """Seconds until a connection stands, without a byte of the answer, and until the whole answer is there."""
 
     connect: float = 10.0
+    first_byte: float = 90.0
     total: float = 120.0
 
 
 class Stopped(Exception):
-    """There is no reply because none is wanted any more."""
+    """There is no reply because none is wanted any more. ``billed``: what answers of no use have cost by then."""
+
+    def __init__(self, billed: Usage = Usage()) -> None:
+        super().__init__()
+        self.billed = billed
+
+
+Attempt = Callable[[], Awaitable[Reply]]
+
+
+class Door(Protocol):
+    """What a call has to pass before it may begin: a seat, a rate, a budget."""
+
+    async def call(self, attempt: Attempt, stopped: asyncio.Event | None) -> Reply:
+        """Make the attempt once it may begin; ``Stopped`` if it may not any more."""
 
 
 class ChatClient:
@@ -164,36 +188,50 @@ class ChatClient:
         status, headers, data = await self._post(endpoint, body)
         if status != 200:
             raise _refusal(endpoint, status, headers, data)
-        return _reply(endpoint, headers, data, time.perf_counter() - started)
+        return (endpoint.read or _reply)(endpoint, headers, data, time.perf_counter() - started)
 
     async def insist(
-        self, endpoint: Endpoint, body: Mapping[str, Any], *, tries: int = 5, stopped: asyncio.Event | None = None
+        self,
+        endpoint: Endpoint,
+        body: Mapping[str, Any],
+        *,
+        tries: int = 5,
+        stopped: asyncio.Event | None = None,
+        door: Door | None = None,
     ) -> Reply:
         """``complete``, again where that makes sense, with longer and longer pauses.
 
-        Once ``stopped`` is set no further attempt begins: ``Stopped``.
+        Each attempt goes through ``door``; what is spent waiting there is not held against the endpoint. Once
+        ``stopped`` is set no further attempt begins: ``Stopped``.
 
-        Up to ``tries`` attempts for what may pass by itself, two where an answer was of no use, any number under a
-        rate limit, and one for what stays wrong until somebody changes it; none begins after ``PATIENCE``.
+        Up to ``tries`` attempts for what may pass by itself, any number under a rate limit, and one for what stays
+        wrong until somebody changes it; none begins after ``PATIENCE`` seconds of attempts and pauses.
         """
         spent, elapsed, attempts, failures = Usage(), 0.0, 0, 0
-        while True:
+        started = 0.0
+
+        async def attempt() -> Reply:
+            nonlocal started
             started = time.perf_counter()
+            return await self.complete(endpoint, body)
+
+        while True:
             try:
-                reply = await self.complete(endpoint, body)
+                reply = await (attempt() if door is None else door.call(attempt, stopped))
             except ChatError as error:
                 attempts += 1
                 failures += error.code != "rate_limited"
                 spent += error.billed or Usage()
                 pause = _pause(error, attempts)
                 elapsed += time.perf_counter() - started + pause
-                useful = tries if error.code not in _OF_NO_USE else min(tries, 2)
-                if not error.retryable or failures >= useful or elapsed > PATIENCE:
+                if not error.retryable or failures >= tries or elapsed > PATIENCE:
                     error.billed = spent if spent.calls else None
                     raise
-                await self._sleep(pause)
+                await self._rest(pause, stopped)
                 if stopped is not None and stopped.is_set():
-                    raise Stopped from error
+                    raise Stopped(spent) from error
+            except Stopped as error:
+                raise Stopped(spent) from error
             else:
                 calls, asked, said = spent.calls + 1, spent.prompt_tokens, spent.completion_tokens
                 return replace(
@@ -202,6 +240,18 @@ class ChatClient:
                     completion_tokens=said + reply.completion_tokens,
                     calls=calls,
                 )
+
+    async def _rest(self, pause: float, stopped: asyncio.Event | None) -> None:
+        """Sleep, but not past the moment when no attempt is wanted any more."""
+        if stopped is None:
+            return await self._sleep(pause)
+        resting = asyncio.ensure_future(self._sleep(pause))
+        waking = asyncio.ensure_future(stopped.wait())
+        try:
+            await asyncio.wait((resting, waking), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            resting.cancel()
+            waking.cancel()
 
     async def close(self) -> None:
         """Hang up."""
@@ -229,15 +279,16 @@ class ChatClient:
             # dialogue left behind must not reach the next.
             self._sessions[guarded] = session = ClientSession(
                 connector=guarded_connector(self._allowed) if guarded else TCPConnector(limit=0),
-                timeout=ClientTimeout(total=self._timeouts.total, sock_connect=self._timeouts.connect),
+                timeout=ClientTimeout(
+                    total=self._timeouts.total,
+                    sock_connect=self._timeouts.connect,
+                    sock_read=self._timeouts.first_byte,
+                ),
                 cookie_jar=DummyCookieJar(),
                 headers={"User-Agent": "esrp"},
                 trust_env=False,
             )
         return session
-
-
-_OF_NO_USE = frozenset({"not_json", "bad_response", "empty_reply"})
 
 
 def _pause(error: ChatError, attempts: int) -> float:
@@ -269,7 +320,8 @@ def _unreached(endpoint: Endpoint, error: Exception, timeouts: Timeouts) -> Chat
         case ConnectionTimeoutError():
             return _passing("timeout", f"{_host(endpoint)} accepted no connection within {timeouts.connect:g} s")
         case TimeoutError():
-            return _passing("timeout", f"{endpoint.shown} did not answer within {timeouts.total:g} s")
+            seconds = timeouts.first_byte if isinstance(error, SocketTimeoutError) else timeouts.total
+            return _passing("timeout", f"{endpoint.shown} did not answer within {seconds:g} s")
         case ClientConnectorCertificateError() | ClientConnectorSSLError():
             return ChatError("connection_failed", f"no TLS connection to {_host(endpoint)}: {_tls(error)}")
         case ClientConnectorError():
@@ -331,7 +383,7 @@ def _refusal(endpoint: Endpoint, status: int, headers: Mapping[str, str], data: 
         case 402 | 403:
             return ChatError("forbidden", f"the API key may not use {endpoint.model} ({status}){words}")
         case 404 | 405:
-            hint = "base_url must end before /chat/completions, and the model must exist"
+            hint = f"base_url must end before /{endpoint.path}, and the model must exist"
             return ChatError("not_found", f"{endpoint.shown} answers {status} for {endpoint.model}{words} ({hint})")
         case 429 if "insufficient_quota" in _marks(answer):  # an empty account: waiting does not fill it
             return ChatError("rate_limited", f"the account has no quota left (429){words}")
@@ -391,7 +443,7 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _reply(endpoint: Endpoint, headers: Mapping[str, str], data: bytes, seconds: float) -> Reply:
-    answer = _parsed(data)
+    answer = _streamed(endpoint, data) if _is_stream(headers, data) else _parsed(data)
     if answer is None:
         raise _passing("not_json", _why_not_json(endpoint, headers, data))
     usage, (choice, message) = _usage(answer), _first_choice(endpoint, answer)
@@ -435,6 +487,31 @@ def _parsed(data: bytes) -> Any:
         return json.loads(data.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         return None
+
+
+def _is_stream(headers: Mapping[str, str], data: bytes) -> bool:
+    return headers.get("Content-Type", "").startswith("text/event-stream") or data.startswith(b"data:")
+
+
+def _streamed(endpoint: Endpoint, data: bytes) -> Any:
+    """The answer whose pieces these server-sent events are, as if it had come in one; ``None`` if they hold none."""
+    events = [line[5:].strip() for line in data.splitlines() if line.startswith(b"data:")]
+    pieces = [_parsed(event) for event in events if event != b"[DONE]"]
+    message, finish, usage = dict.fromkeys(("content", "reasoning_content", "refusal"), ""), None, None
+    for piece in pieces:
+        match piece:
+            case {"error": _}:
+                return piece
+            case {"choices": [{"delta": {} as delta} as choice, *_]}:
+                finish = choice.get("finish_reason") or finish
+                for name, said in message.items():
+                    message[name] = said + (delta[name] if isinstance(delta.get(name), str) else "")
+        usage = (piece.get("usage") if isinstance(piece, dict) else None) or usage
+    if not any(isinstance(piece, dict) for piece in pieces):
+        return None
+    if finish is None and b"[DONE]" not in events:
+        raise _passing("connection_failed", f"the answer of {endpoint.shown} broke off")
+    return {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
 
 
 def _first_choice(endpoint: Endpoint, answer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -488,8 +565,8 @@ def _silence(
 
 def _why_not_json(endpoint: Endpoint, headers: Mapping[str, str], data: bytes) -> str:
     kind = headers.get("Content-Type", "").partition(";")[0].strip()
-    if kind == "text/event-stream" or data.startswith(b"data:"):
-        return f"{endpoint.shown} streams its answer though no stream was asked for"
+    if kind == "text/event-stream":
+        return f"{endpoint.shown} answers with a stream that holds no answer"
     if kind == "text/html" or data.lstrip()[:1] == b"<":
         return f"{endpoint.shown} answers with a web page, not JSON; base_url often ends in /v1"
     start = _clean(endpoint, data[:200].decode("utf-8", "replace"))

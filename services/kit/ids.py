@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from esrp.errors import NotFound
 
-Prefix = Literal["run", "dlg", "ste", "trn", "key", "ten"]
+Prefix = Literal["run", "dlg", "ste", "trn", "key", "ten", "scs", "scn"]
 WORDS: dict[Prefix, str] = {
     "run": "run",
     "dlg": "dialogue",
@@ -15,6 +15,8 @@ WORDS: dict[Prefix, str] = {
     "trn": "transcript",
     "key": "key",
     "ten": "tenant",
+    "scs": "scenario set",
+    "scn": "scenario",
 }
 
 

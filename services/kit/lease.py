@@ -20,20 +20,21 @@ LENGTH = 20.0  # seconds of claiming; then a successor is rung and the calls in 
 class Slice:
     """One lease on a run's rows. ``stopped``: no new call may start, for it is cancelled, lost, or time is up."""
 
-    def __init__(self, engine: AsyncEngine, schema: str, run_id: UUID, tenant_id: UUID) -> None:
+    def __init__(self, engine: AsyncEngine, schema: str, run_id: UUID, tenant_id: UUID, *, of_run: bool = True) -> None:
         self.id = uuid4()
+        self.of_run = of_run  # else ``run_id`` is of something that nobody stops
         self.run_id, self.tenant_id = run_id, tenant_id
         self.stopped = asyncio.Event()
         self.expired = False
-        self._engine, self._schema = engine, schema
+        self.engine, self.schema = engine, schema
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator["Slice"]:
         """Hold the lease for the length of the block; rows still claimed then are free at once."""
-        async with self._engine.begin() as tx:
+        async with self.engine.begin() as tx:
             await rows(
                 tx,
-                f"INSERT INTO {self._schema}.slices (id, tenant_id, run_id, expires_at)"
+                f"INSERT INTO {self.schema}.slices (id, tenant_id, run_id, expires_at)"
                 " VALUES (:id, :tenant, :run, now() + make_interval(secs => :lease)) RETURNING id",
                 id=self.id, tenant=self.tenant_id, run=self.run_id, lease=LEASE,
             )  # fmt: skip
@@ -43,8 +44,8 @@ class Slice:
         finally:
             beats.cancel()
             with suppress(*FAILURES):  # it expires by itself then
-                async with self._engine.begin() as tx:
-                    await count(tx, f"DELETE FROM {self._schema}.slices WHERE id = :id", id=self.id)
+                async with self.engine.begin() as tx:
+                    await count(tx, f"DELETE FROM {self.schema}.slices WHERE id = :id", id=self.id)
 
     async def _beat(self) -> None:
         """Extend the lease, and look at the same time whether the run still wants to go on."""
@@ -68,15 +69,17 @@ class Slice:
                 self.stopped.set()
 
     async def _wanted(self) -> bool:
-        async with self._engine.begin() as tx:
+        if not self.of_run:
+            return True
+        async with self.engine.begin() as tx:
             run = await row(tx, "SELECT status FROM gateway.runs_v1 WHERE id = :run", run=self.run_id)
         return run is not None and run["status"] in ("queued", "running")
 
     async def _extended(self) -> bool:
-        async with self._engine.begin() as tx:
+        async with self.engine.begin() as tx:
             extended = await count(
                 tx,
-                f"UPDATE {self._schema}.slices SET expires_at = now() + make_interval(secs => :lease)"
+                f"UPDATE {self.schema}.slices SET expires_at = now() + make_interval(secs => :lease)"
                 " WHERE id = :id AND expires_at > now()",
                 id=self.id, lease=LEASE,
             )  # fmt: skip

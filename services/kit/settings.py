@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 Network = IPv4Network | IPv6Network
@@ -30,12 +30,46 @@ class ModelSettings(BaseModel):
         return os.environ.get(self.api_key_env) if self.api_key_env else None
 
 
+class ServeSettings(BaseModel):
+    """A vLLM that the judge service starts and keeps running: a base model with one adapter on it."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    model: str = Field(min_length=1)
+    adapter: Path
+    python: str | None = Field(None, description="the one that vLLM is installed for; else ESRP_VLLM_PYTHON, or ours")
+    port: int | None = Field(None, ge=1, le=65535)
+    cpu: bool = False
+
+
 class JudgeSettings(ModelSettings):
     """A judge that runs can ask for by its name."""
 
     name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
     kind: Literal["chat", "lora"] = "chat"
     tokenizer: str | None = None
+    base_model: str | None = Field(None, description="what an adapter stands on, for the manifest of a run")
+    max_tokens_in_flight: int = Field(131_072, ge=1, description="of prompts; 40 dialogues of the paper's size")
+    serve: ServeSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_where_its_vllm_is(cls, given: Any) -> Any:
+        """One that we serve ourselves needs no ``base_url``: its vLLM takes a free port."""
+        served = isinstance(given, dict) and given.get("serve") is not None
+        return {"base_url": "http://127.0.0.1", **given} if served else given
+
+    @model_validator(mode="after")
+    def _is_served_only_as_lora(self) -> "JudgeSettings":
+        if self.serve is not None and self.kind != "lora":
+            raise ValueError("`serve` is for judges of kind lora")
+        return self
+
+    @property
+    def base(self) -> str | None:
+        """The model under the adapter, without the folder that it may lie in."""
+        named = self.base_model or (self.serve and self.serve.model)
+        return Path(named).name if named else None
 
 
 class ServiceUrls(BaseModel):
@@ -44,6 +78,16 @@ class ServiceUrls(BaseModel):
     generator: str = "http://generator:8000"
     judge: str = "http://judge:8000"
     analytics: str = "http://analytics:8000"
+
+
+class TimeoutSettings(BaseModel):
+    """Seconds that a call to a model may take: to connect, without a byte of the answer, and in all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    connect: float = Field(10, gt=0, le=60)
+    first_byte: float = Field(90, gt=0, le=120)
+    total: float = Field(120, gt=0, le=120)
 
 
 class Settings(BaseSettings):
@@ -62,11 +106,13 @@ class Settings(BaseSettings):
     simulator: ModelSettings | None = None
     writer: ModelSettings | None = None
     judges: list[JudgeSettings] = []
+    timeouts: TimeoutSettings = TimeoutSettings()
     log_format: Literal["console", "json"] = "json"
     bootstrap_key: SecretStr | None = None
     rate_limit_per_minute: int = Field(600, ge=1)
     body_limit: int = Field(1 << 20, ge=1024)
     upload_limit: int = Field(64 << 20, ge=1024)
+    open_scores: bool = Field(False, description="the judge's POST /v1/scores answers without the internal token")
 
     @field_validator("judges")
     @classmethod

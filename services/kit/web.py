@@ -34,6 +34,7 @@ def create_app(
     title: str,
     *,
     ready: Ready,
+    models: Callable[[], Mapping[str, bool]] = dict,
     internal_token: str | None = None,
     body_limit: int = 1 << 20,
     upload_limit: int = 64 << 20,
@@ -42,8 +43,9 @@ def create_app(
 ) -> FastAPI:
     """An app with what every service has.
 
-    ``ready`` names the parts it needs and whether each answers. With an ``internal_token``, paths under ``/internal/``
-    want it. Bodies over ``body_limit`` bytes (``upload_limit`` on paths that start with one of ``uploads``) are 413.
+    ``ready`` names the parts it needs and whether each answers; ``models`` those that it runs itself and is at work
+    without, which ``/readyz?models=false`` leaves out. With an ``internal_token``, paths under ``/internal/`` want it.
+    Bodies over ``body_limit`` bytes (``upload_limit`` on paths that start with one of ``uploads``) are 413.
     """
     app = FastAPI(title=title, **options)
     app.add_middleware(_BodyLimit, limit=body_limit, upload_limit=upload_limit, uploads=uploads)
@@ -61,9 +63,11 @@ def create_app(
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["health"], responses={503: {"description": "a part is away"}})
-    async def readyz(response: Response) -> dict[str, bool]:
+    async def readyz(request: Request, response: Response) -> dict[str, bool]:
         """Ready, and which part is not."""
         parts = dict(await ready())
+        if request.query_params.get("models") != "false":
+            parts |= models()
         response.status_code = 200 if all(parts.values()) else 503
         return parts
 

@@ -112,7 +112,7 @@ class Stack:
         return Program(
             name=name,
             command=[sys.executable, "-P", "-m", f"services.{name}"],
-            ready=lambda _: _answers_200(listen, "/readyz"),
+            ready=lambda _: _answers_200(listen, "/readyz?models=false"),
             environment=self._environment(name, listen),
             loud=WARNINGS,
         )

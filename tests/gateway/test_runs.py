@@ -13,12 +13,16 @@ from services.kit.ids import decode
 from tests.builders import a_run_request, a_suite
 
 
+def calls(plan: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(plan[name] for name in ("dialogues", "candidate_calls", "simulator_calls", "judge_calls"))
+
+
 async def test_a_run_is_accepted_with_its_plan_and_where_to_follow_it(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/v1/runs", json=a_run_request(name="rc1", labels={"commit": "c7f1"}))
     run = answer.json()
     assert answer.status_code == 202
     assert answer.headers["location"] == run["links"]["self"] == f"/v1/runs/{run['id']}"
-    assert run["plan"] == {"dialogues": 6, "candidate_calls": 12, "simulator_calls": 6, "judge_calls": 6}
+    assert calls(run["plan"]) == (6, 12, 6, 6)
     assert (run["status"], run["phase"], run["suite"]) == ("queued", None, "tiny@1")
     assert (await client.get(run["links"]["self"])).json() == run
 
@@ -27,7 +31,7 @@ async def test_a_dry_run_stores_nothing(client: httpx2.AsyncClient) -> None:
     asked = a_run_request(replicates=3, rounds=1, sample={"dialogues": 4, "seed": 7})
     answer = await client.post("/v1/runs?dry_run=true", json=asked)
     assert answer.status_code == 200
-    assert answer.json()["plan"] == {"dialogues": 12, "candidate_calls": 12, "simulator_calls": 0, "judge_calls": 12}
+    assert calls(answer.json()["plan"]) == (12, 12, 0, 12)
     assert (await client.get("/v1/runs")).json()["data"] == []
 
 

@@ -1,11 +1,11 @@
 """How a dialogue is played, and who sees what."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 
 from esrp.api import EndpointCandidate
-from services.generator.roleplay import Failure, OpenTurn, Said, Scene, candidate_request, play, simulator_request
+from services.generator.roleplay import Failure, Halt, OpenTurn, Said, Scene, candidate_request, play, simulator_request
+from services.kit.budget import Errand
 from services.kit.chat import ChatError
 from tests.builders import a_scene
 from tests.fakes import Scripted
@@ -19,14 +19,14 @@ async def played(
     turns: Sequence[OpenTurn],
     candidate: Scripted,
     simulator: Scripted,
-    stopped: asyncio.Event | None = None,
-) -> tuple[list[Said], Failure | None]:
+    errand: Errand | None = None,
+) -> tuple[list[Said], Failure | Halt | None]:
     saved: list[Said] = []
 
     async def save(said: Said) -> None:
         saved.append(said)
 
-    failure = await play(scene, turns, candidate, simulator, save, stopped or asyncio.Event())
+    failure = await play(scene, turns, candidate, simulator, save, errand or Errand())
     return saved, failure
 
 
@@ -53,14 +53,14 @@ async def test_who_fails_and_why_is_told() -> None:
     broken = ChatError("unauthorized", "the endpoint refused the key")
     saved, failure = await played(a_scene(), (), Scripted([broken]), Scripted([]))
     assert saved == []
-    assert failure is not None
+    assert isinstance(failure, Failure)
     assert (failure.role, failure.error) == ("candidate", broken)
 
 
 async def test_once_stopped_no_new_call_starts() -> None:
-    stopped = asyncio.Event()
-    stopped.set()
-    saved, failure = await played(a_scene(), (), Scripted([]), Scripted([]), stopped)
+    errand = Errand()
+    errand.stopped.set()
+    saved, failure = await played(a_scene(), (), Scripted([]), Scripted([]), errand)
     assert (saved, failure) == ([], None)
 
 

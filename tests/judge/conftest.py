@@ -15,6 +15,7 @@ from esrp.dialogue import Dialogue
 from esrp.metrics import METRIC_IDS, Language
 from services.judge.rating import Rater, Score, Verdict
 from services.judge.resources import Resources
+from services.kit.budget import Errand
 from services.kit.chat import Usage
 from services.kit.db import count, json, open_engine, rows
 from services.kit.ids import dialogue_id, uuid7
@@ -41,7 +42,7 @@ class ScriptedRater:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def rate(self, dialogue: Dialogue, language: Language) -> Verdict:
+    async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
         self.rated.append((dialogue, language))
         self.busy += 1
         self.peak = max(self.peak, self.busy)

@@ -32,9 +32,9 @@ async def test_it_is_ready_when_postgres_and_redis_answer(settings: Settings) ->
     assert (answer.status_code, answer.json()) == (200, {"postgres": True, "redis": True})
 
 
-async def test_a_judge_of_kind_chat_is_served_and_one_of_kind_lora_says_that_it_is_not(settings: Settings) -> None:
+async def test_each_judge_gets_its_rater_and_one_that_cannot_rate_says_why(settings: Settings) -> None:
     async with open_resources(settings) as resources:
         assert isinstance(resources.rater("default"), PanelRater)
         lora, gone = resources.rater("lora"), resources.rater("gone")
-    assert isinstance(lora, Unserved) and lora.code == "judge_kind_not_served"
+    assert isinstance(lora, Unserved) and lora.code == "judge_not_usable" and "tokenizer: PATH" in lora.message
     assert isinstance(gone, Unserved) and gone.code == "judge_not_configured"

@@ -11,6 +11,7 @@ from esrp.dialogue import Character, Dialogue, Turn
 from esrp.metrics import METRIC_IDS, METRICS
 from services.judge.panel import panel_rater, request_body, scores_in
 from services.judge.rating import Fault, Score, Verdict
+from services.kit.budget import Errand
 from services.kit.chat import ChatClient, Usage
 from services.kit.settings import JudgeSettings
 
@@ -141,7 +142,7 @@ async def rated(reply: web.Response) -> Verdict:
     async with TestServer(app) as server:
         client = ChatClient()
         rater = panel_rater(judge(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="sk-secret"), client)
-        verdict = await rater.rate(DIALOGUE, "zh")
+        verdict = await rater.rate(DIALOGUE, "zh", Errand())
         await client.close()
     return verdict
 

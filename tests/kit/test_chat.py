@@ -12,7 +12,19 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from services.kit.chat import LARGEST, ChatClient, ChatError, Endpoint, Timeouts, Usage, storable, without_thoughts
+from services.kit.chat import (
+    LARGEST,
+    Attempt,
+    ChatClient,
+    ChatError,
+    Endpoint,
+    Reply,
+    Stopped,
+    Timeouts,
+    Usage,
+    storable,
+    without_thoughts,
+)
 
 Answer = web.StreamResponse | dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[Answer]]
@@ -203,11 +215,11 @@ async def test_a_model_that_only_thought_says_so_and_is_not_asked_again(
     assert naps == []
 
 
-async def test_an_empty_reply_is_asked_for_once_more_and_both_are_paid(serve: Serve, client: ChatClient) -> None:
+async def test_an_empty_reply_is_asked_for_again_and_all_are_paid(serve: Serve, client: ChatClient) -> None:
     reply = await client.insist(await serve([said(" \n"), said("好")]), {})
     assert (reply.text, reply.calls, reply.prompt_tokens, reply.completion_tokens) == ("好", 2, 14, 10)
 
-    error = await failure(client.insist(await serve([said(""), said(None)]), {}))
+    error = await failure(client.insist(await serve([said(""), said(None)]), {}, tries=2))
     assert (error.code, error.billed) == ("empty_reply", Usage(2, 14, 10))
 
 
@@ -226,7 +238,8 @@ async def test_a_content_filter_is_told(serve: Serve, client: ChatClient) -> Non
     ("body", "code"),
     [
         (b"<!doctype html><p>Welcome", "not_json"),
-        (b"data: {}\n\n", "not_json"),
+        (b"data: {}\n\n", "connection_failed"),
+        (b"data: what\n\n", "not_json"),
         (b"", "not_json"),
         (b'{"choices": [', "not_json"),
         (b"[" * 100_000, "not_json"),
@@ -237,13 +250,67 @@ async def test_a_content_filter_is_told(serve: Serve, client: ChatClient) -> Non
         (b'{"error": {"message": "overloaded"}}', "bad_response"),
     ],
 )
-async def test_an_answer_of_no_use_is_asked_for_once_more(
+async def test_an_answer_of_no_use_is_asked_for_again(
     serve: Serve, client: ChatClient, body: bytes, code: str, naps: list[float]
 ) -> None:
-    error = await failure(client.insist(await serve([http(200, body), http(200, body)]), {}))
+    error = await failure(client.insist(await serve([http(200, body), http(200, body)]), {}, tries=2))
     assert error.code == code
     assert len(naps) == 1
     assert "\n" not in error.message and len(error.message) < 500
+
+
+def streamed(*pieces: object, done: bool = True) -> web.Response:
+    lines = [f"data: {json.dumps(piece)}\n\n" for piece in pieces] + (["data: [DONE]\n\n"] if done else [])
+    return web.Response(body="".join(lines).encode(), content_type="text/event-stream")
+
+
+def piece(finish: str | None = None, **delta: str) -> dict[str, object]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+async def test_a_streamed_answer_is_put_together(serve: Serve, client: ChatClient) -> None:
+    usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}}
+    answer = streamed(piece(role="assistant"), piece(content="你"), piece(content="好"), piece("length"), usage)
+    reply = await client.complete(await serve([answer]), {})
+    assert (reply.text, reply.finish_reason, reply.prompt_tokens, reply.completion_tokens) == ("你好", "length", 7, 5)
+
+
+async def test_a_streams_thoughts_are_no_part_of_the_reply(serve: Serve, client: ChatClient) -> None:
+    answer = streamed(
+        piece(reasoning_content="hm"), piece(content="<think>so"), piece(content="</think>Hi"), piece("stop")
+    )
+    assert (await client.complete(await serve([answer]), {})).text == "Hi"
+
+
+async def test_a_stream_that_breaks_off_is_no_answer(serve: Serve, client: ChatClient) -> None:
+    error = await failure(client.complete(await serve([streamed(piece(content="I wanted to"), done=False)]), {}))
+    assert (error.code, error.retryable) == ("connection_failed", True)
+
+
+async def test_an_error_in_a_stream_is_told(serve: Serve, client: ChatClient) -> None:
+    error = await failure(client.complete(await serve([streamed({"error": {"message": "overloaded"}})]), {}))
+    assert (error.code, error.message) == ("bad_response", "the endpoint answers 200 with an error: overloaded")
+
+
+async def test_every_attempt_passes_the_door_and_none_begins_once_stopped(serve: Serve, naps: list[float]) -> None:
+    stopped, passed = asyncio.Event(), 0
+
+    class Door:
+        async def call(self, attempt: Attempt, stopped: asyncio.Event | None) -> Reply:
+            nonlocal passed
+            passed += 1
+            return await attempt()
+
+    async def stop(_: float) -> None:
+        if passed == 2:
+            stopped.set()
+
+    client = ChatClient([ip_network("127.0.0.0/8")], sleep=stop)
+    endpoint = await serve([said(""), said(""), said("too late")])
+    with pytest.raises(Stopped) as stop_error:
+        await client.insist(endpoint, {}, stopped=stopped, door=Door())
+    assert (passed, stop_error.value.billed) == (2, Usage(2, 14, 10))
+    await client.close()
 
 
 async def test_a_web_page_is_called_a_web_page(serve: Serve, client: ChatClient) -> None:

@@ -100,6 +100,7 @@ async def services(postgres: Path, valkey: str, key_file: Path) -> AsyncIterator
                 "ESRP_ALLOWED_NETWORKS": '["127.0.0.0/8"]',
                 "ESRP_RATE_LIMIT_PER_MINUTE": "60000",
                 "ESRP_SIMULATOR": orjson.dumps({"base_url": models.base_url, "model": "simulator"}).decode(),
+                "ESRP_WRITER": orjson.dumps({"base_url": models.base_url, "model": "writer"}).decode(),
                 "ESRP_JUDGES": orjson.dumps([{"base_url": models.base_url, "model": "judge"}]).decode(),
                 **{f"ESRP_SERVICES__{name.upper()}": f"unix:{home}/{name}.sock" for name in SERVICES[:-1]},
             }
