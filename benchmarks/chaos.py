@@ -1,4 +1,4 @@
-"""What a whole run survives: ``python -m benchmarks.chaos`` (Linux; about five minutes).
+"""What a whole run survives: ``python -m benchmarks.chaos`` (Linux; about two minutes).
 
 The published replies of one ChatAnime source are served by the mock model server at 200 ms a call. A calm run over the
 suite `chatanime` (20 × 60 dialogues, two rounds, one judge) gives a report. Then the server answers 5 % of the calls
@@ -29,7 +29,7 @@ from benchmarks.pipeline import PUBLISHED, SHARED
 from esrp.chatanime import parse
 from esrp.metrics import METRIC_IDS
 from tests.chaos.harness import Seen, Stack, Survived, free_port, models_environment, plain_http, stack, survive
-from tests.chaos.schedule import TARGETS, schedule
+from tests.chaos.schedule import CALLERS, TARGETS, schedule
 
 IN_FLIGHT = 64
 CALLS = 4  # a dialogue: two answers, the follow-up between them, the verdict
@@ -165,7 +165,8 @@ def print_table(chaos: Survived, stats: dict[str, Any], found: Found) -> None:
     kills = Counter(done.action.target for done in chaos.done if done.action.kind == "kill")
     kinds = Counter(done.action.kind for done in chaos.done)
     usage = [getattr(chaos.run.usage, role).calls for role in ("candidate", "simulator", "judge")]
-    postgres = sum(done.leased for done in chaos.done if done.action.target == "postgres")
+    at_server = sum(done.at_server for done in chaos.done if done.action.target in CALLERS)
+    unsaved = sum(done.unsaved for done in chaos.done if done.action.target in CALLERS)
     rows: list[tuple[str, object]] = [
         ("kill -9", f"{kinds['kill']}: " + ", ".join(f"{target} {kills[target]}" for target in TARGETS)),
         ("Valkey emptied", kinds["flush"]),
@@ -177,8 +178,11 @@ def print_table(chaos: Survived, stats: dict[str, Any], found: Found) -> None:
         ("calls needed, sent", f"{chaos.seen.answered - chaos.seen.again}, {stats['requests']}"),
         ("calls answered twice", chaos.seen.again),
         ("calls broken off by their caller's end", stats["client_gone"]),
-        ("in flight where their caller was killed, stopped", chaos.in_flight - postgres),
-        ("in flight where Postgres was killed", postgres),
+        (
+            "in flight where a caller was killed or stopped",
+            f"{at_server} at the server, {unsaved} answered, not stored",
+        ),
+        ("in flight where Postgres was killed", chaos.in_flight - at_server - unsaved),
         ("calls on the run's bill", f"{sum(usage)}: {usage}"),
         ("report sha256 calm", found.calm_sha256),
         ("report sha256 chaos", found.chaos_sha256),

@@ -11,7 +11,8 @@ from services.gateway import store
 from services.gateway.presenting import progress
 from services.gateway.resources import Resources
 
-PAUSE = 0.5  # seconds between looks; progress is told at every second one, so at most once a second
+PAUSE = 0.2  # seconds between looks
+PROGRESS = 5  # looks; so progress is told at most once a second
 
 
 async def stream(resources: Resources, tenant_id: UUID, run_id: UUID, last: int) -> AsyncIterator[ServerSentEvent]:
@@ -22,8 +23,8 @@ async def stream(resources: Resources, tenant_id: UUID, run_id: UUID, last: int)
         async with resources.engine.begin() as tx:
             run = await store.find_run(tx, tenant_id, run_id)
             events = await store.events_after(tx, run_id, last)
-            counts = (await store.counts(tx, [run_id]))[run_id] if look % 2 == 0 else None
-            used = (await store.usage(tx, [run_id]))[run_id] if look % 2 == 0 else None
+            counts = (await store.counts(tx, [run_id]))[run_id] if look % PROGRESS == 0 else None
+            used = (await store.usage(tx, [run_id]))[run_id] if look % PROGRESS == 0 else None
         final = run["finished_at"] is not None
         if counts is not None and (now := progress(run, counts, used)) != told:
             told = now

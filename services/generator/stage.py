@@ -43,7 +43,7 @@ class Stage:
     candidate: Speaker
     simulator: Speaker
     lease: Slice
-    chime: Chime
+    chimes: Sequence[Chime]
     width: int
     purse: Purse | None = None
     busy: int = 0
@@ -127,7 +127,8 @@ class Stage:
                 # It may also have been stopped after an answer but the last: then it is still ours, and goes back.
                 state = "halted" if await self._kept(dialogue) else "done"
         DIALOGUES.labels(state).inc()
-        self.chime.news()
+        for chime in self.chimes:
+            chime.news()
 
     async def _kept(self, dialogue: Claimed) -> bool:
         return self.lease.stopped.is_set() and await self._saver.save(Save(dialogue.id, self.lease.id, "waiting"))

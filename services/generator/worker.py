@@ -29,6 +29,8 @@ from services.kit.worker import Handler
 
 log = structlog.get_logger()
 
+SOON = 0.2  # seconds: a judge as fast as the candidate runs out of dialogues within half a second
+
 
 def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
     """What is done for each message."""
@@ -64,8 +66,9 @@ async def plan_run(resources: Resources, run_id: UUID) -> None:
             await store.add_recorded(tx, run, dialogues, positions)
     if run["transcript_id"] is not None:
         return await resources.queue.ring(JudgeSlice(run_id), AdvanceRun(run_id))
-    slices = -(-_width(resources, run) // SEATS)
-    await resources.queue.ring(AdvanceRun(run_id), *[PlaySlice(run_id)] * slices)
+    others = -(-_width(resources, run) // SEATS) - 1
+    await resources.queue.ring(AdvanceRun(run_id), *[PlaySlice(run_id)] * others)
+    await play_slice(resources, run_id)
 
 
 async def play_slice(resources: Resources, run_id: UUID) -> None:
@@ -80,7 +83,8 @@ async def play_slice(resources: Resources, run_id: UUID) -> None:
         return await _give_up(resources, run)
     async with (
         Slice(resources.engine, "generator", run_id, run["tenant_id"]).held() as lease,
-        Chime(resources.queue, JudgeSlice(run_id), AdvanceRun(run_id)) as chime,
+        Chime(resources.queue, JudgeSlice(run_id), pause=SOON) as judging,
+        Chime(resources.queue, AdvanceRun(run_id)) as advancing,
     ):
         stage = Stage(
             engine=resources.engine,
@@ -88,7 +92,7 @@ async def play_slice(resources: Resources, run_id: UUID) -> None:
             candidate=candidate(bot, resources.chat, resources.gates.gate(run["tenant_id"], *_door(run, bot))),
             simulator=simulator,
             lease=lease,
-            chime=chime,
+            chimes=(judging, advancing),
             width=min(SEATS, _width(resources, run)),
             purse=Purse(lease, run) if run["budget"] else None,
         )

@@ -30,8 +30,9 @@ class PanelRater:
 
     @property
     def max_concurrency(self) -> int:
-        """How many calls its endpoint takes at once."""
-        return self.judge.max_concurrency
+        """How many verdicts it holds: some wait at its gate, so that no seat is empty while one is saved."""
+        seats = self.judge.max_concurrency
+        return seats if self.gate is None else seats + seats // 2 + 1
 
     async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
         """Ask once, patiently, and read what can be read of the answer."""

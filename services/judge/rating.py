@@ -48,11 +48,11 @@ class Verdict:
 
 
 class Rater(Protocol):
-    """A judge. Rates at most ``max_concurrency`` dialogues at once, over all workers."""
+    """A judge. Holds at most ``max_concurrency`` dialogues at once, over all workers."""
 
     @property
     def max_concurrency(self) -> int:
-        """How many calls its endpoint takes at once."""
+        """How many dialogues it may be given at once."""
 
     async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
         """The verdict; a judge that fails says so in ``error`` and never raises for it."""

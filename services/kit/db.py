@@ -16,6 +16,8 @@ from migrations import HEAD
 # What a statement can fail with, on the way to Postgres or there.
 FAILURES = (DBAPIError, PoolTimeout, asyncpg.PostgresError, OSError)
 
+IDLE = "5s"  # of a transaction without a statement; well below a lease
+
 
 def is_away(error: BaseException) -> bool:
     """Whether the failure may pass by itself: Postgres is gone, restarting or too busy (SQLSTATE 08, 53, 57)."""
@@ -32,6 +34,7 @@ def open_engine(url: str, role: str, *, pool_size: int = 8) -> AsyncEngine:
 
     The role is a start-up parameter, so that one URL of an owner serves all services, and a superuser's URL does not
     bypass the grants. A dead connection is noticed before use (``pool_pre_ping``): Postgres may have been restarted.
+    A worker that is stopped within a transaction does not hold its rows for longer than ``IDLE``.
     """
     return create_async_engine(
         url,
@@ -40,7 +43,11 @@ def open_engine(url: str, role: str, *, pool_size: int = 8) -> AsyncEngine:
         hide_parameters=True,  # they are dialogues and secrets
         pool_pre_ping=True,
         connect_args={
-            "server_settings": {"role": role, "application_name": role},
+            "server_settings": {
+                "role": role,
+                "application_name": role,
+                "idle_in_transaction_session_timeout": IDLE,
+            },
             "timeout": 10,
             "command_timeout": 60,
         },

@@ -27,9 +27,11 @@ PAUSE = 0.25  # seconds between agreements; one is two statements, some 2 ms
 SOONEST = 0.05
 SILENT = 5  # seconds after which a worker that says nothing has lost its seats
 FORGOTTEN = 60  # seconds without a call after which an endpoint is approached anew
-# A refused call's seat stays empty until ten others were answered: a jam that the debounce does not cut yet is met by
-# one refusal in ten calls, and refusals that have nothing to do with the load hold nothing up.
-RECOVERY = 0.1
+# A refused call's seat stays empty until 20 others were answered: a jam that the debounce does not cut yet is met by
+# five refusals in a hundred calls at most.
+RECOVERY = 0.05
+# Seconds for which nobody enters after a refusal that left no seat, where the endpoint does not say how long itself.
+SHUT, LONGEST_SHUT = 1.0, 60.0
 IDLE = 8  # agreements without a call after which a gate gives its seats back
 
 
@@ -82,6 +84,7 @@ class Gate:
         self._calls = self._tokens = 0.0  # what may still begin before the next agreement, under the rates
         self._mean = 500.0  # tokens a call, as far as known
         self._usable = 0.0  # seats of those granted that were not lost to refusals
+        self._shut_until = 0.0  # of the event loop's clock
         self._answered, self._seconds, self._refused = 0, 0.0, 0
         self._saturated = False
         self._keeper: asyncio.Task[None] | None = None
@@ -102,7 +105,7 @@ class Gate:
             if error.billed is not None:
                 tokens = error.billed.prompt_tokens + error.billed.completion_tokens
             if error.code == "rate_limited" and error.retryable:
-                self._refusal()
+                self._refusal(SHUT if error.retry_after is None else min(error.retry_after, LONGEST_SHUT))
             raise
         finally:
             self._tokens += self._mean - tokens
@@ -143,6 +146,7 @@ class Gate:
     def _is_open(self) -> bool:
         return (
             self._busy < min(self._granted, max(1, int(self._usable)))
+            and asyncio.get_running_loop().time() >= self._shut_until
             and (self.caps.calls_per_minute is None or self._calls >= 1)
             and (self.caps.tokens_per_minute is None or self._tokens > 0)
         )
@@ -165,9 +169,13 @@ class Gate:
         if self._waiting and self._answered >= self._limit < self.caps.in_flight:
             self._stir.set()  # a full round at this limit: time to look whether it pays to have more
 
-    def _refusal(self) -> None:
+    def _refusal(self, seconds: float) -> None:
         self._refused += 1
         self._usable = min(self._usable, self._busy - 1)
+        if self._usable < 1:  # the one seat that is always left must not be tried by one call after the other
+            loop = asyncio.get_running_loop()
+            self._shut_until = loop.time() + seconds
+            loop.call_at(self._shut_until, self._let_in)
         self._stir.set()
 
     def _send_away(self) -> None:

@@ -41,6 +41,7 @@ class Pace:
     answered: int = 0
     seconds: float = 0.0
     latency: float | None = None  # mean seconds of a call at the last limit that paid
+    steps: int = 0  # of growth since the last refusal
 
 
 def adjusted(pace: Pace, heard: Heard, now: float, cap: int) -> tuple[Pace, Cause | None]:
@@ -48,12 +49,13 @@ def adjusted(pace: Pace, heard: Heard, now: float, cap: int) -> tuple[Pace, Caus
 
     A refusal (429) cuts to 0.8 of the calls that were taken, at most once in ``DEBOUNCE`` seconds. Without one the
     limit doubles, up to ``cap``, as long as calls wait for a seat and each doubling brings more answers; after the
-    first cut, or the first doubling that brought none, it grows by a twentieth every ``STEP`` seconds while that pays.
+    first cut, or the first doubling that brought none, it grows every ``STEP`` seconds while that pays: by a twentieth,
+    and by twice as much at each further step without a refusal, for the jam may be over.
     Errors other than a refusal say nothing about the limit.
     """
     pace = replace(pace, answered=pace.answered + heard.answered, seconds=pace.seconds + heard.seconds)
     if heard.refused:
-        return _cut(pace, heard, now)
+        return _cut(replace(pace, steps=0), heard, now)
     if not heard.saturated or pace.limit >= cap or pace.answered < pace.limit:
         return pace, None
     latency = pace.seconds / pace.answered
@@ -64,7 +66,9 @@ def adjusted(pace: Pace, heard: Heard, now: float, cap: int) -> tuple[Pace, Caus
         return _at(pace, min(2 * pace.limit, cap), now, latency), "doubled"
     if now - pace.changed_at < STEP:
         return pace, None
-    return _at(pace, min(pace.limit + max(1, round(pace.limit * GROWTH)), cap), now, latency), "grown"
+    more = min(max(1, round(pace.limit * GROWTH)) << pace.steps, pace.limit)
+    grown = _at(pace, min(pace.limit + more, cap), now, latency)
+    return replace(grown, steps=pace.steps + 1), "grown"
 
 
 def shares(limit: int, wanted: Mapping[str, int]) -> dict[str, int]:

@@ -95,12 +95,10 @@ class RecordedQueue:
 
 
 class Chime:
-    """Rings the same bells at most every half second while there is news, and once more at the end of the block."""
+    """Rings the same bells at most every ``pause`` seconds while there is news, and once more at the block's end."""
 
-    PAUSE = 0.5  # seconds: the next service starts early, and is not woken for every row
-
-    def __init__(self, queue: Queue, *jobs: Job) -> None:
-        self._queue, self._jobs = queue, jobs
+    def __init__(self, queue: Queue, *jobs: Job, pause: float = 0.5) -> None:
+        self._queue, self._jobs, self._pause = queue, jobs, pause
         self._news = asyncio.Event()
 
     def news(self) -> None:
@@ -120,7 +118,7 @@ class Chime:
             await self._news.wait()
             self._news.clear()
             await self._queue.ring(*self._jobs)
-            await asyncio.sleep(self.PAUSE)
+            await asyncio.sleep(self._pause)
 
 
 def queue_name(service: str) -> str:

@@ -1,14 +1,13 @@
 """The whole stack as real, supervised processes; and what breaks it by a schedule while a run goes on."""
 
 import asyncio
-import itertools
 import json
 import random
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +21,7 @@ import redis.asyncio
 
 from esrp.api import Run
 from esrp.client import AsyncClient
+from services.kit.ids import decode
 from services.kit.migrate import upgraded
 from services.stack.home import Home, kept
 from services.stack.postgres import SUPERUSER, Postgres
@@ -55,16 +55,15 @@ class ModelServer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """An action that was carried out, and what was in flight then.
+    """An action that was carried out, and what was in flight then, of all callers together.
 
-    ``at_server``: calls that the model server worked on, everybody's. ``leased``: dialogues or verdicts that the
-    target's workers held, or everybody's if Postgres was the target, which may stay away for longer than a lease; each
-    has one call at most: under way, between two tries, or being saved.
+    ``at_server``: calls that the model server worked on. ``unsaved``: calls that it had answered and whose answer was
+    not stored, because it was on its way, Postgres was away, or whoever waited for it was killed before.
     """
 
     action: Action
     at_server: int
-    leased: int
+    unsaved: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ class Survived:
 
     @property
     def in_flight(self) -> int:
-        """The calls that may have been lost: those in flight where their caller or Postgres was killed or stopped."""
-        return sum(done.leased for done in self.done)
+        """The calls in flight where a caller was killed or stopped past its lease, or where Postgres was killed."""
+        return sum(done.at_server + done.unsaved for done in self.done if done.action.target in (*CALLERS, "postgres"))
 
 
 @dataclass
@@ -141,11 +140,17 @@ class Stack:
 
     async def fetch_now(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """``fetch``, or one of ``AWAY``."""
+        async with self.connected() as connection:
+            return list(await connection.fetch(sql, *arguments))
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection that sees all schemas."""
         connection = await asyncpg.connect(
             host=str(self.postgres.socket), user=SUPERUSER, database=DATABASE, timeout=2, command_timeout=2
         )
         try:
-            return list(await connection.fetch(sql, *arguments))
+            yield connection
         finally:
             connection.terminate()
 
@@ -227,7 +232,7 @@ async def survive(
     """
     started = time.monotonic()
     run = await stack.client.create_run(request)
-    wrecker = _Wrecker(stack, server, calls, random.Random(seed))
+    wrecker = _Wrecker(stack, server, decode("run", run.id), calls, random.Random(seed))
     async with asyncio.TaskGroup() as tasks:
         wrecking = tasks.create_task(wrecker.carry_out(actions))
         run = await stack.client.wait(run.id)
@@ -237,29 +242,27 @@ async def survive(
     return Survived(run, wrecker.done, await server.seen(), seconds)
 
 
-PLAYING = "SELECT slice_id FROM generator.dialogues WHERE state = 'playing'"
-RATING = "SELECT slice_id FROM judge.verdicts WHERE state = 'rating'"
-HELD = {"generator": PLAYING, "judge": RATING, "postgres": f"{PLAYING} UNION ALL {RATING}"}
-
-LOCKED = {
-    service: f"WITH free AS (SELECT id FROM {table} WHERE state = '{state}' FOR UPDATE SKIP LOCKED)"
-    f" SELECT id FROM {table} WHERE state = '{state}' AND id NOT IN (SELECT id FROM free)"
-    for service, table, state in (
-        ("generator", "generator.dialogues", "playing"),
-        ("judge", "judge.verdicts", "rating"),
-    )
+HELD = {
+    "generator": "SELECT slice_id FROM generator.dialogues WHERE state = 'playing'",
+    "judge": "SELECT slice_id FROM judge.verdicts WHERE state = 'rating'",
 }
-FREEZES = 100  # tries to stop a worker before it commits what it wrote: its locks are then in everybody's way
+SAVED = """
+    SELECT (SELECT count(*) FILTER (WHERE turn ->> 'assistant' IS NOT NULL) + count(*) FILTER (WHERE place > 1)
+            FROM generator.dialogues, jsonb_array_elements(turns) WITH ORDINALITY AS t(turn, place) WHERE run_id = $1)
+        + (SELECT count(*) FROM judge.verdicts WHERE run_id = $1 AND raw IS NOT NULL) AS calls
+"""
+
+BLOCKED = "SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+PATIENCE = 5.0  # seconds for a worker to write something
 TAKEN_OVER = 90.0  # seconds until waiting for another worker is given up; it takes a lease and a look, 20
 
 
 class _Wrecker:
     """Breaks one stack during one run."""
 
-    def __init__(self, stack: Stack, server: ModelServer, calls: int, chance: random.Random) -> None:
-        self._stack, self._server, self._calls, self._chance = stack, server, calls, chance
+    def __init__(self, stack: Stack, server: ModelServer, run_id: UUID, calls: int, chance: random.Random) -> None:
+        self._stack, self._server, self._run_id, self._calls, self._chance = stack, server, run_id, calls, chance
         self._stopped: set[Child] = set()
-        self._lost: set[UUID] = set()  # leases of the dead, counted once
         self.done: list[Done] = []
 
     async def carry_out(self, actions: Iterable[Action]) -> None:
@@ -285,23 +288,20 @@ class _Wrecker:
                     await client.flushall()
                     break
                 await asyncio.sleep(LOOK)
-        self.done.append(Done(action, (await self._server.seen()).in_flight, 0))
+        self._note(action, await self._server.seen(), None)
 
     async def _kill(self, action: Action) -> None:
         child = await self._living(action.target)
-        pid, alone = child.pid, len(self._stack.processes(action.target)) == 1
+        pid = child.pid
         if action.target in CALLERS:
-            child.signal(signal.SIGSTOP)  # nothing ends between the count and the kill
-        at_server = (await self._server.seen()).in_flight
-        try:
-            held = await self._held(action.target)
-            child.signal(signal.SIGKILL)
-        except AWAY:  # Postgres is down: what they hold stays theirs until it is back
-            child.signal(signal.SIGKILL)
-            held = [] if action.target == "postgres" else await self._held(action.target, wait=True)
-        self.done.append(Done(action, at_server, len(held)))
-        if alone and action.target in CALLERS:
-            self._lost.update(held)
+            child.signal(signal.SIGSTOP)  # nothing is saved between the count and the kill
+        seen, saved = await self._server.seen(), None
+        with suppress(*AWAY):
+            saved = await self._saved(self._stack.fetch_now)
+        child.signal(signal.SIGKILL)
+        if saved is None and action.target in CALLERS:
+            saved = await self._saved(self._stack.fetch)
+        self._note(action, seen, saved)
         while child.pid == pid:
             await asyncio.sleep(LOOK)
 
@@ -309,36 +309,34 @@ class _Wrecker:
         """Past its lease, until nothing is held under it any more: another worker has it now."""
         child, held = await self._frozen(action.target)
         self._stopped.add(child)
-        self.done.append(Done(action, (await self._server.seen()).in_flight, len(held)))
+        self._note(action, await self._server.seen(), await self._saved(self._stack.fetch))
         await self._stack.add_replica(action.target)
         await self._taken_over(action.target, set(held))
         self._stopped.remove(child)
         child.signal(signal.SIGCONT)
 
     async def _frozen(self, service: str) -> tuple[Child, list[UUID]]:
-        """A worker stopped while it holds something; in the middle of a transaction, if that can be had."""
-        for freezes in itertools.count():
+        """A worker that is stopped before it commits what it wrote: its locks are in everybody's way."""
+        while True:
             child = await self._living(service)
-            child.signal(signal.SIGSTOP)
-            held = await self._held(service, wait=True)
-            if held and (freezes >= FREEZES or await self._has_locked(service)):
-                print("FREEZES", freezes, service)
-                return child, held
+            with suppress(*AWAY):
+                await self._freeze_writing(service, child)
+                if held := await self._held(service):
+                    return child, held
             child.signal(signal.SIGCONT)
             await asyncio.sleep(LOOK)
-        raise AssertionError("counting has no end")
 
-    async def _has_locked(self, service: str) -> bool:
-        """Whether rows stay locked; twice, for a commit may be on its way."""
-        for _ in range(2):
-            if not await self._stack.fetch(LOCKED[service]):
-                return False
-            await asyncio.sleep(0.1)
-        return True
+    async def _freeze_writing(self, service: str, child: Child) -> None:
+        """Lock what the service holds, stop the worker while it waits to write there, and let go."""
+        async with asyncio.timeout(PATIENCE), self._stack.connected() as connection, connection.transaction():
+            await connection.execute(f"{HELD[service]} FOR UPDATE")
+            while not await connection.fetch(BLOCKED):
+                await asyncio.sleep(LOOK)
+            child.signal(signal.SIGSTOP)
 
     async def _taken_over(self, service: str, leases: set[UUID]) -> None:
         end = time.monotonic() + TAKEN_OVER
-        while leases & set(await self._held(service, wait=True)):
+        while leases & set(await self._held(service)):
             assert time.monotonic() < end, f"nobody took over from a stopped {service} within {TAKEN_OVER:.0f} s"
             await asyncio.sleep(0.2)
 
@@ -347,12 +345,17 @@ class _Wrecker:
             await asyncio.sleep(LOOK)
         return self._chance.choice(found)
 
-    async def _held(self, service: str, *, wait: bool = False) -> list[UUID]:
-        """The lease of each row that the service holds, but for leases of the dead."""
-        if service not in HELD:
-            return []
-        fetch = self._stack.fetch if wait else self._stack.fetch_now
-        return [row["slice_id"] for row in await fetch(HELD[service]) if row["slice_id"] not in self._lost]
+    async def _held(self, service: str) -> list[UUID]:
+        """The lease of each row that the service holds."""
+        return [row["slice_id"] for row in await self._stack.fetch(HELD[service])]
+
+    async def _saved(self, fetch: Callable[..., Awaitable[list[asyncpg.Record]]]) -> int:
+        """How many calls of the run have their answers stored."""
+        return int((await fetch(SAVED, self._run_id))[0]["calls"])
+
+    def _note(self, action: Action, seen: Seen, saved: int | None) -> None:
+        unsaved = 0 if saved is None else max(0, seen.answered - seen.again - saved)
+        self.done.append(Done(action, seen.in_flight, unsaved))
 
 
 async def _answers(listen: str, pid: int) -> bool:

@@ -55,6 +55,17 @@ def test_after_a_cut_it_grows_by_a_twentieth_every_five_seconds() -> None:
     assert (pace.limit, cause) == (84, "grown")
 
 
+def test_without_a_refusal_each_step_back_up_is_twice_the_last() -> None:
+    pace, limits = Pace(limit=10, doubling=False), []
+    for second in (10.0, 15.0, 20.0, 25.0, 30.0):
+        pace, _ = adjusted(pace, heard(500), second, 256)
+        limits.append(pace.limit)
+    assert limits == [11, 13, 17, 25, 41]
+    pace, _ = adjusted(pace, heard(500, refused=1, in_flight=40), 35.0, 256)
+    pace, _ = adjusted(pace, heard(500), 40.0, 256)
+    assert pace.limit == 34
+
+
 def test_an_endpoint_of_twenty_is_used_well_and_seldom_refuses() -> None:
     """Two minutes in steps of 50 ms against an endpoint that takes 20 calls of 200 ms at once."""
     pace, busy, answered, refused = Pace(), [0] * 0, 0, 0
