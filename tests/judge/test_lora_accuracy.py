@@ -30,6 +30,23 @@ def test_each_human_rating_counts_once() -> None:
     assert (found.ratings, found.dialogues, found.missing) == (5, 3, 0)
 
 
+def test_kappa_is_weighted_by_the_square_of_the_distance_and_its_average_is_of_nine() -> None:
+    given = {"s1": 1, "s2": 2, "s3": 3, "s4": 4}
+    human = {"s1": [1], "s2": [4], "s3": [3], "s4": [2]}
+    judged = {(name, metric): score for name, score in given.items() for metric in METRIC_IDS}
+    observed, by_chance = 0 + 4 + 0 + 4, sum((a - b) ** 2 for a in given.values() for (b,) in human.values()) / 4
+    one = accuracy("j", rows_of(human), judged)
+    assert one.metrics["fluency"].qwk == pytest.approx(1 - observed / by_chance)
+    assert one.metrics["coherence"].qwk is None and one.average.qwk is None
+    all_nine = accuracy("j", [row for metric in METRIC_IDS for row in rows_of(human, metric)], judged)
+    assert all_nine.average.qwk == pytest.approx(1 - observed / by_chance)
+
+
+def test_always_the_same_score_agrees_no_better_than_chance() -> None:
+    found = accuracy("j", rows_of({"s1": [4, 5], "s2": [3]}), {("s1", "fluency"): 4, ("s2", "fluency"): 4})
+    assert found.metrics["fluency"].qwk == 0
+
+
 def test_what_the_judge_did_not_score_is_missing_and_not_wrong() -> None:
     found = accuracy("j", rows_of({"s1": [4, 4], "s2": [1]}), {("s2", "fluency"): 1}).metrics["fluency"]
     assert (found.acc.mean, found.ratings, found.missing) == (1.0, 1, 2)
@@ -118,7 +135,7 @@ def test_the_table_has_a_line_a_metric_and_the_papers_columns_marked() -> None:
     rows = [row for metric in METRIC_IDS for row in rows_of({f"s{n}": [4] for n in range(40)}, metric)]
     mine = accuracy("judge@abc", rows, {(f"s{n}", metric): 4 for n in range(40) for metric in METRIC_IDS})
     lines = table([mine, accuracy("panel-1", rows, {})]).splitlines()
-    assert lines[0].split() == ["judge@abc", "acc", "acc_soft", "bias", "ratings", "dialogues", "missing"]
+    assert lines[0].split() == ["judge@abc", "acc", "acc_soft", "bias", "qwk", "ratings", "dialogues", "missing"]
     assert [line.split()[0] for line in lines[1:11]] == [*METRIC_IDS, AVERAGE]
     assert lines[12].count("paper: ") == 4 and "panel-1" in lines[12]
     assert lines[13].split()[:3] == ["consistency", "1.00/1.00", "–"]

@@ -6,11 +6,13 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from esrp.metrics import METRIC_IDS
+from esrp.metrics import METRIC_IDS, SCORES
 from esrp.stats import Interval, Rating, Ratings
+from esrp.stats.agreement import quadratic_kappa
 from esrp.stats.bootstrap import key, resampled
 from esrp.stats.intervals import CONFIDENCE, intervals, mean_of
 from esrp.stats.ratings import Floats, Units
@@ -40,7 +42,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """``acc``: same score; ``acc_soft``: at most one apart; ``bias``: judge − human.
+    """``acc``: same score; ``acc_soft``: at most one apart; ``bias``: judge − human; ``qwk``: see ``quadratic_kappa``.
 
     ``ratings`` human ratings of ``dialogues`` dialogues enter; ``missing`` had no score from the judge and do not.
     """
@@ -48,6 +50,7 @@ class Accuracy:
     acc: Share
     acc_soft: Share
     bias: Share
+    qwk: float | None
     ratings: int
     dialogues: int
     missing: int
@@ -71,6 +74,10 @@ def accuracy(judge: str, rows: Iterable[Row], given: Mapping[tuple[str, str], in
     def measured(of: Callable[[int], int]) -> _Measured:
         return _Measured([row._replace(score=of(given[row.dialogue, row.metric] - row.score)) for row in seen])
 
+    kappas = {
+        metric: _kappa([(given[row.dialogue, metric], row.score) for row in seen if row.metric == metric])
+        for metric in METRIC_IDS
+    }
     acc, soft, bias = measured(lambda by: int(by == 0)), measured(lambda by: int(abs(by) <= 1)), measured(int)
 
     def of(metrics: Sequence[str]) -> Accuracy:
@@ -79,12 +86,25 @@ def accuracy(judge: str, rows: Iterable[Row], given: Mapping[tuple[str, str], in
             acc=acc.share(metrics),
             acc_soft=soft.share(metrics),
             bias=bias.mean(metrics),
+            qwk=_mean([kappas[metric] for metric in metrics]),
             ratings=len(mine),
             dialogues=len({row.dialogue for row in mine}),
             missing=sum(row.metric in metrics for row in missing),
         )
 
     return Judged(judge, {metric: of([metric]) for metric in METRIC_IDS}, of(METRIC_IDS))
+
+
+def _kappa(pairs: Sequence[tuple[int, int]]) -> float | None:
+    joint = np.zeros((len(SCORES), len(SCORES)), dtype=np.int64)
+    for judge, human in pairs:
+        joint[judge - 1, human - 1] += 1
+    return quadratic_kappa(joint)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 class _Measured:
@@ -155,13 +175,15 @@ def table(judged: Sequence[Judged]) -> str:
 
 
 def _first(judged: Judged) -> list[str]:
-    header = f"{judged.judge:<24}{'acc':<22}{'acc_soft':<22}{'bias':<24}{'ratings':>8}{'dialogues':>11}{'missing':>9}"
+    shares = f"{'acc':<22}{'acc_soft':<22}{'bias':<24}"
+    header = f"{judged.judge:<24}{shares}{'qwk':>7}{'ratings':>9}{'dialogues':>11}{'missing':>9}"
     return [header, *(_line(metric, judged.metrics[metric]) for metric in METRIC_IDS), _line(AVERAGE, judged.average)]
 
 
 def _line(name: str, of: Accuracy) -> str:
     shares = f"{_share(of.acc):<22}{_share(of.acc_soft):<22}{_share(of.bias, sign='+'):<24}"
-    return f"{name:<24}{shares}{of.ratings:>8}{of.dialogues:>11}{of.missing:>9}"
+    qwk = "–" if of.qwk is None else f"{of.qwk:.3f}"
+    return f"{name:<24}{shares}{qwk:>7}{of.ratings:>9}{of.dialogues:>11}{of.missing:>9}"
 
 
 def _share(share: Share, sign: str = "") -> str:

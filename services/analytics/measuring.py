@@ -1,0 +1,372 @@
+"""What the tenant's ratings say of its judges: agreement with people and with each other, length, self-preference.
+
+Measured again when ratings of people came in, a run has ended, or somebody asks for a card.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import structlog
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.families import family
+from esrp.metrics import METRIC_IDS
+from esrp.stats import Rating, Ratings, against_humans
+from esrp.stats.judging import Cells, Figure, between, favour, slope
+from services.analytics.resources import Resources
+from services.kit.cards import configuration, rated_as_now
+from services.kit.db import count, json, row, rows
+from services.kit.settings import JudgeSettings
+
+log = structlog.get_logger()
+
+RUNS = 20  # of a tenant; as full studies with two judges they are 450,000 ratings: 3 s and 190 MB
+DIGITS = 10
+
+Fields: TypeAlias = RowMapping | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """The scores by metric that one rater gave one dialogue."""
+
+    run: UUID
+    dialogue: str
+    character: str
+    scenario: str | None
+    rater: str
+    kind: str
+    scores: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a tenant's judges are measured by: runs, ratings of people and judges in them, and what was said.
+
+    ``said``: the hash of a dialogue's turns; the same dialogue may stand in several runs, judged again or imported
+    twice. ``sizes``: the mean size of its replies.
+    """
+
+    runs: Sequence[Fields]
+    rated: Sequence[Rated]
+    said: Mapping[str, str]
+    sizes: Mapping[str, float]
+
+
+# --- when to measure --------------------------------------------------------------------------------------------------
+
+
+async def mark(tx: AsyncConnection, tenant_id: UUID) -> None:
+    """The tenant's ratings have changed: its judges are to be measured again."""
+    await count(
+        tx,
+        "INSERT INTO analytics.unmeasured (tenant_id) VALUES (:tenant)"
+        " ON CONFLICT (tenant_id) DO UPDATE SET since = clock_timestamp()",
+        tenant=tenant_id,
+    )
+
+
+async def mark_deleted(tx: AsyncConnection) -> None:
+    """What is about to be forgotten of deleted runs shall not stay in a card."""
+    await count(
+        tx,
+        "INSERT INTO analytics.unmeasured (tenant_id) SELECT DISTINCT t.tenant_id FROM gateway.deletions_v1 d"
+        " JOIN analytics.ratings t ON t.run_id = d.run_id"
+        " ON CONFLICT (tenant_id) DO UPDATE SET since = clock_timestamp()",
+    )
+
+
+async def marked(tx: AsyncConnection) -> list[UUID]:
+    """Tenants whose judges are to be measured."""
+    return [found["tenant_id"] for found in await rows(tx, "SELECT tenant_id FROM analytics.unmeasured")]
+
+
+async def measure_judges(resources: Resources, tenant_id: UUID) -> None:
+    """Measure every configured judge by the tenant's ratings, and keep that. Running it twice changes nothing."""
+    judges = resources.settings.judges
+    async with resources.engine.begin() as tx:
+        begun = await row(
+            tx,
+            "SELECT clock_timestamp() AS read_at,"
+            " (SELECT since FROM analytics.unmeasured WHERE tenant_id = :tenant) AS since",
+            tenant=tenant_id,
+        )
+        assert begun is not None
+        material = await _material(tx, tenant_id, [judge.name for judge in judges])
+    documents = await asyncio.to_thread(measures, judges, material)
+    async with resources.engine.begin() as tx:
+        for judge in judges:
+            await _save(tx, tenant_id, judge, documents[judge.name], begun["read_at"])
+        await count(
+            tx,
+            "DELETE FROM analytics.unmeasured WHERE tenant_id = :tenant AND since = :since",
+            tenant=tenant_id,
+            since=begun["since"],
+        )
+    log.info("judges.measured", tenant_id=str(tenant_id), judges=len(judges), runs=len(material.runs))
+
+
+# --- what is measured -------------------------------------------------------------------------------------------------
+
+
+def measures(judges: Sequence[JudgeSettings], material: Material) -> dict[str, dict[str, Any]]:
+    """Everything about each judge: its ratings count from runs that it judged as it is configured now."""
+    places = _places(material)
+    own = {judge.name: _own(judge, material) for judge in judges}
+    units = {name: _units(scores, places) for name, scores in own.items()}
+    cells = {name: _cells(scores) for name, scores in units.items()}
+    return {
+        judge.name: {
+            "human": _human(judge, material, units[judge.name], places),
+            "judges": _beside(judge.name, cells),
+            "length": _length(material, own[judge.name], places),
+            "self_preference": _self_preference(judge, material, own[judge.name], places),
+        }
+        for judge in judges
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a dialogue stands.
+
+    ``unit``: the same for dialogues that are the same to a judge. ``cluster``: its scenario within its suite; an own
+    log is a cluster of its own.
+    """
+
+    run: UUID
+    character: str
+    scenario: str | None
+    unit: str
+    cluster: str
+
+
+def _places(material: Material) -> dict[str, _Place]:
+    suites = {run["id"]: run["suite_sha256"] for run in material.runs}
+    return {rated.dialogue: _place(rated, suites[rated.run], material) for rated in material.rated}
+
+
+def _place(rated: Rated, suite: str, material: Material) -> _Place:
+    said = material.said.get(rated.dialogue, rated.dialogue)
+    unit = "/".join((suite, rated.character, rated.scenario or "", said))
+    cluster = unit if rated.scenario is None else f"{suite}/{rated.scenario}"
+    return _Place(rated.run, rated.character, rated.scenario, unit, cluster)
+
+
+def _own(judge: JudgeSettings, material: Material) -> dict[str, Mapping[str, int]]:
+    """The judge's scores of each dialogue, as it is configured now."""
+    runs = {run["id"] for run in material.runs if rated_as_now(judge, run)}
+    return {
+        rated.dialogue: rated.scores
+        for rated in material.rated
+        if rated.kind == "judge" and rated.rater == judge.name and rated.run in runs
+    }
+
+
+def _units(own: Mapping[str, Mapping[str, int]], places: Mapping[str, _Place]) -> dict[str, Mapping[str, int]]:
+    """By unit; of several dialogues that are the same, the first."""
+    found: dict[str, Mapping[str, int]] = {}
+    for dialogue in sorted(own):
+        found.setdefault(places[dialogue].unit, own[dialogue])
+    return found
+
+
+def _cells(scores: Mapping[str, Mapping[str, int]]) -> Cells:
+    return {(id, metric): score for id, given in scores.items() for metric, score in given.items()}
+
+
+def _beside(name: str, cells: Mapping[str, Cells]) -> list[dict[str, Any]]:
+    """The judge and each other over what both rated, metrics pooled."""
+    compared = {other: between(cells[name], cells[other]) for other in cells if other != name}
+    return [{"judge": other, **_rounded(asdict(found))} for other, found in compared.items() if found.n]
+
+
+def _human(
+    judge: JudgeSettings, material: Material, units: Mapping[str, Mapping[str, int]], places: Mapping[str, _Place]
+) -> dict[str, Any] | None:
+    """Per metric, one row for each human rating of what the judge rated (STATISTICS 4)."""
+    people = [r for r in material.rated if r.kind == "human" and places[r.dialogue].unit in units]
+    judged = {
+        r.dialogue: replace(r, rater=judge.name, kind="judge", scores=units[places[r.dialogue].unit]) for r in people
+    }
+    both = {
+        (places[r.dialogue].unit, metric)
+        for r in people
+        for metric in r.scores.keys() & judged[r.dialogue].scores.keys()
+    }
+    if not both:
+        return None
+    ratings = Ratings.of(rating for r in (*people, *judged.values()) for rating in _ratings(r))
+    dialogues = Counter(metric for _, metric in both)
+    runs = {r.run for r in people}
+    return {
+        "metrics": {
+            metric: {"dialogues": dialogues[metric], **_rounded(asdict(found))}
+            for metric, found in against_humans(ratings, judge.name).items()
+        },
+        "languages": sorted({run["language"] for run in material.runs if run["id"] in runs}),
+        "runs": len(runs),
+        "ratings_sha256": ratings.sha256,
+    }
+
+
+def _ratings(r: Rated) -> Iterator[Rating]:
+    for metric, score in r.scores.items():
+        yield Rating(r.dialogue, r.character, r.scenario, metric, r.rater, r.kind, score)
+
+
+def _length(
+    material: Material, own: Mapping[str, Mapping[str, int]], places: Mapping[str, _Place]
+) -> list[dict[str, Any]]:
+    """Overall regressed on the replies' mean size, in hundreds, within each run; clustered by scenario."""
+    overall = _overall(own)
+    found = []
+    for language in ("zh", "en"):
+        runs = {run["id"] for run in material.runs if run["language"] == language}
+        chosen = [id for id in sorted(overall) if places[id].run in runs and id in material.sizes]
+        slanted = slope(
+            [material.sizes[id] / 100 for id in chosen],
+            [overall[id] for id in chosen],
+            [str(places[id].run) for id in chosen],
+            [places[id].cluster for id in chosen],
+        )
+        if slanted is not None:
+            per_100, ci = round(slanted.value, DIGITS), _bounds(slanted)
+            found.append({"language": language, "per_100": per_100, "ci": ci, "dialogues": len(chosen)})
+    return found
+
+
+def _self_preference(
+    judge: JudgeSettings, material: Material, own: Mapping[str, Mapping[str, int]], places: Mapping[str, _Place]
+) -> dict[str, Any] | None:
+    """Candidates of the judge's own family beside others, where both played the same character and scenario."""
+    kin = family(judge.model) or family(judge.base or "")
+    if kin is None:
+        return None
+    families = {run["id"]: family(run["candidate_name"]) for run in material.runs}
+    ours: dict[tuple[str, str], list[float]] = defaultdict(list)
+    others: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for id, overall in _overall(own).items():
+        place = places[id]
+        if place.scenario is not None and (bred := families[place.run]) is not None:
+            (ours if bred == kin else others)[place.cluster, place.character].append(overall)
+    found = favour(_means(ours), _means(others))
+    if found is None:
+        return None
+    pairs = len(ours.keys() & others.keys())
+    return {"family": kin, "difference": round(found.value, DIGITS), "ci": _bounds(found), "pairs": pairs}
+
+
+def _overall(own: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
+    """The mean of the nine metrics of each dialogue that has them all."""
+    return {id: sum(scores.values()) / len(scores) for id, scores in own.items() if len(scores) == len(METRIC_IDS)}
+
+
+def _means(values: Mapping[tuple[str, str], Sequence[float]]) -> dict[tuple[str, str], float]:
+    return {key: sum(given) / len(given) for key, given in values.items()}
+
+
+def _rounded(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: None if number is None else round(number, DIGITS) for name, number in numbers.items()}
+
+
+def _bounds(figure: Figure) -> tuple[float, float] | None:
+    interval = figure.interval
+    return None if interval is None else (round(interval.low, DIGITS), round(interval.high, DIGITS))
+
+
+# --- queries ----------------------------------------------------------------------------------------------------------
+
+
+async def _material(tx: AsyncConnection, tenant_id: UUID, judges: Sequence[str]) -> Material:
+    runs = await _runs(tx, tenant_id, judges)
+    ids = [run["id"] for run in runs]
+    rated = await rows(
+        tx,
+        """
+        SELECT run_id AS run, dialogue_id::text AS dialogue, character, scenario, rater, kind,
+            jsonb_object_agg(metric, score) AS scores
+        FROM analytics.ratings
+        WHERE run_id = ANY(CAST(:runs AS uuid[])) AND (kind = 'human' OR rater = ANY(CAST(:judges AS text[])))
+        GROUP BY run_id, dialogue_id, character, scenario, rater, kind ORDER BY dialogue_id, kind, rater
+        """,
+        runs=ids,
+        judges=list(judges),
+    )
+    # Words in English, characters in all else, of NFKC text, as everywhere where text is counted (STATISTICS 7).
+    dialogues = await rows(
+        tx,
+        r"""
+        SELECT d.id::text AS id, md5(d.turns::text) AS said, (
+            SELECT avg(CASE WHEN d.run_id = ANY(CAST(:english AS uuid[]))
+                THEN coalesce(array_length(regexp_split_to_array(nullif(btrim(t.said, E' \n\t'), ''), '\s+'), 1), 0)
+                ELSE char_length(normalize(t.said, NFKC)) END)::float8
+            FROM (SELECT turn ->> 'assistant' AS said FROM jsonb_array_elements(d.turns) turn) t
+            WHERE t.said IS NOT NULL) AS size
+        FROM generator.dialogues_v1 d
+        WHERE d.run_id = ANY(CAST(:runs AS uuid[])) AND d.state = 'done'
+        """,
+        runs=ids,
+        english=[run["id"] for run in runs if run["language"] == "en"],
+    )
+    names = [field.name for field in fields(Rated)]
+    return Material(
+        runs=runs,
+        rated=[Rated(**{name: found[name] for name in names}) for found in rated],
+        said={found["id"]: found["said"] for found in dialogues},
+        sizes={found["id"]: found["size"] for found in dialogues if found["size"] is not None},
+    )
+
+
+async def _runs(tx: AsyncConnection, tenant_id: UUID, judges: Sequence[str]) -> list[RowMapping]:
+    """The newest runs that a judge or people rated; first those whose dialogues people rated, here or in another run.
+
+    A validation must not end because newer runs, which nobody rates by hand, push it out.
+    """
+    return await rows(
+        tx,
+        """
+        WITH people AS (
+            SELECT DISTINCT run_id FROM analytics.ratings WHERE tenant_id = :tenant AND kind = 'human'
+        ), kin AS (
+            SELECT run_id FROM people
+            UNION SELECT j.run_id FROM gateway.rejudged_runs_v1 j JOIN people p ON p.run_id = j.source_id
+            UNION SELECT r.id FROM gateway.runs_v1 r JOIN gateway.runs_v1 o ON o.transcript_id = r.transcript_id
+                JOIN people p ON p.run_id = o.id WHERE r.tenant_id = :tenant
+        )
+        SELECT r.id, r.judges, r.manifest, r.candidate_name, s.language, s.sha256 AS suite_sha256
+        FROM gateway.runs_v1 r JOIN gateway.suites_v1 s ON s.id = r.suite_id LEFT JOIN kin k ON k.run_id = r.id
+        WHERE r.tenant_id = :tenant AND (k.run_id IS NOT NULL OR r.judges && CAST(:judges AS text[]))
+        ORDER BY k.run_id IS NULL, r.created_at DESC, r.id LIMIT :most
+        """,
+        tenant=tenant_id,
+        judges=list(judges),
+        most=RUNS,
+    )
+
+
+async def _save(
+    tx: AsyncConnection, tenant_id: UUID, judge: JudgeSettings, document: Mapping[str, Any], read_at: datetime
+) -> None:
+    """Keep it, unless what is there was read later."""
+    await count(
+        tx,
+        """
+        INSERT INTO analytics.judge_measures AS m (tenant_id, configuration, judge, document, measured_at)
+        VALUES (:tenant, :configuration, :judge, CAST(:document AS jsonb), :read_at)
+        ON CONFLICT (tenant_id, configuration)
+            DO UPDATE SET document = excluded.document, measured_at = excluded.measured_at
+            WHERE m.measured_at <= excluded.measured_at
+        """,
+        tenant=tenant_id,
+        configuration=configuration(judge),
+        judge=judge.name,
+        document=json(document),
+        read_at=read_at,
+    )
