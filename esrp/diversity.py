@@ -89,6 +89,11 @@ def _by_tens(character: str, texts: Sequence[str]) -> Iterator[Batch]:
             yield Batch(character, number, tuple(texts[start : start + BATCH]))
 
 
+def batch_count(replies: int) -> int:
+    """How many batches a character's replies make."""
+    return replies // BATCH + (replies % BATCH >= SMALLEST)
+
+
 # --- openings ---------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,10 @@ A message is a doorbell: it carries ids, says that there may be work, and may be
     generator  ── JudgeSlice ───▶ judge        dialogues were played: rate them
     judge      ── StoreRatings ─▶ analytics    verdicts were saved: take over their scores
     any        ── AdvanceRun ───▶ gateway      a run may have moved on
+    any        ── DiversitySlice ▶ judge       replies were given: rate how varied each ten of a character are
     gateway    ── SummariseRun ─▶ analytics    everything is rated: write the report
+    analytics  ── MeasureAgreement ▶ analytics ratings changed: compute how much the run's raters agree
+    analytics  ── MeasureJudges ▶ analytics    ratings changed: measure the tenant's judges by them
 
     gateway    ── WriteScenarios ▶ generator   a scenario set was asked for: write its drafts
 """
@@ -35,6 +38,12 @@ class JudgeSlice(Job):
     to: ClassVar = "judge"
 
 
+class DiversitySlice(Job):
+    """Rate the batches of what was played."""
+
+    to: ClassVar = "judge"
+
+
 class StoreRatings(Job):
     """Take over the verdicts' scores."""
 
@@ -49,6 +58,18 @@ class AdvanceRun(Job):
 
 class SummariseRun(Job):
     """Write the report."""
+
+    to: ClassVar = "analytics"
+
+
+class MeasureAgreement(Job):
+    """Compute how much the run's raters agree."""
+
+    to: ClassVar = "analytics"
+
+
+class MeasureJudges(Job):
+    """Measure the judges by a tenant's ratings; ``run_id`` is the tenant's."""
 
     to: ClassVar = "analytics"
 

@@ -62,13 +62,13 @@ class Models:
 
 
 @asynccontextmanager
-async def serve_models(models: Models) -> AsyncIterator[Models]:
-    """Serve on a free port of loopback."""
+async def serve_models(models: Models, port: int = 0) -> AsyncIterator[Models]:
+    """Serve on a port of loopback; a free one unless it is named."""
     app = web.Application()
     app.router.add_post("/v1/chat/completions", models.handle)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     models.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
     models.gate.set()

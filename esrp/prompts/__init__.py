@@ -10,8 +10,8 @@ from typing import Literal
 
 from esrp.metrics import Language
 
-Name = Literal["role", "simulator", "judge", "judge_material", "writer"]
-NAMES: tuple[Name, ...] = ("role", "simulator", "judge", "judge_material")  # what a run uses
+Name = Literal["role", "simulator", "judge", "judge_material", "judge_repair", "writer"]
+NAMES: tuple[Name, ...] = ("role", "simulator", "judge", "judge_material", "judge_repair")  # what a run uses
 
 
 @dataclass(frozen=True, slots=True)

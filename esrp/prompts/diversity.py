@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 from esrp.dialogue import Character
 from esrp.metrics import Language
 from esrp.prompts import Prompt
 from esrp.prompts.fence import fence
+from esrp.prompts.judging import SCORED, json_format
 
 # Not the profile: how well a character is played is the nine metrics' question.
 DIVERSITY_SEES = ("character.name", "character.work", "replies")
@@ -31,9 +32,19 @@ def diversity_messages(character: Character, replies: Sequence[str], language: L
 
 
 def repair_messages(asked: Sequence[dict[str, str]], answer: str, language: Language) -> list[dict[str, str]]:
-    """What was ``asked``, the ``answer`` without a score (its beginning), and the request to answer in the form."""
+    """What was ``asked``, the ``answer`` without a score (its beginning), and the request to answer in the form.
+
+    After an empty answer the same question again: many endpoints refuse a message without content.
+    """
+    if not answer.strip():
+        return list(asked)
     again = diversity_prompt("diversity_repair", language).text
     return [*asked, {"role": "assistant", "content": answer[:ECHOED]}, {"role": "user", "content": again}]
+
+
+def diversity_format() -> dict[str, Any]:
+    """The answer's form for endpoints with structured output."""
+    return json_format("esrp_diversity", SCORED)
 
 
 def diversity_hashes(language: Language) -> dict[str, str]:

@@ -45,7 +45,7 @@ async def extend(tx: AsyncConnection, resources: Resources, run: RowMapping, bod
     suite = Suite.model_validate((await _suite(tx, run))["document"])
     settings, frozen = resources.settings, run["manifest"]["simulator"]
     sha256 = frozen["frozen"] if isinstance(frozen, dict) and "frozen" in frozen else None
-    if order(_request(run), suite, settings, frozen=sha256).sha256 != run["manifest_sha256"]:
+    if order(request_of(run), suite, settings, frozen=sha256).sha256 != run["manifest_sha256"]:
         raise Conflict("The simulator, a judge or a prompt has changed since the run began; start a new one.")
     larger = _larger(run, suite, body)
     placed = order(larger, suite, settings, frozen=sha256)
@@ -53,7 +53,7 @@ async def extend(tx: AsyncConnection, resources: Resources, run: RowMapping, bod
 
 
 def _larger(run: RowMapping, suite: Suite, body: ExtendRequest) -> RunRequest:
-    before = _request(run)
+    before = request_of(run)
     pairs = before.sample.dialogues if before.sample else suite.counts["dialogues"]
     wanted = pairs if body.dialogues is None else body.dialogues
     replicates = before.replicates if body.replicates is None else body.replicates
@@ -84,7 +84,7 @@ async def _enlarge(tx: AsyncConnection, run: RowMapping, request: RunRequest, pl
     await store.reopen(tx, run, "running")
 
 
-def _request(run: RowMapping) -> RunRequest:
+def request_of(run: RowMapping) -> RunRequest:
     """What was asked for, without its secrets: they are no part of a plan."""
     frozen: Any = "live" if run["frozen_id"] is None else {"frozen": encode("trn", run["frozen_id"])}
     return RunRequest.model_validate(
@@ -95,6 +95,7 @@ def _request(run: RowMapping) -> RunRequest:
             "rounds": run["rounds"],
             "round2": frozen,
             "replicates": run["replicates"],
+            "diversity": bool(run["manifest"].get("diversity")),
             "sample": run["sample"],
             "budget": run["budget"],
             "prices": run["prices"],

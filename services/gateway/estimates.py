@@ -7,7 +7,9 @@ from statistics import mean, stdev
 
 from esrp.api import EndpointCandidate, Price, Prices, RunRequest, Span, Usage
 from esrp.dialogue import Dialogue, Turn
+from esrp.diversity import BATCH, SMALLEST
 from esrp.prompts import fill, load
+from esrp.prompts.diversity import diversity_messages
 from esrp.prompts.judging import JUDGE_PARAMS, judge_messages
 from esrp.suite import Suite
 
@@ -17,17 +19,19 @@ NARROW = (0.2, 0.45)
 MARKUP = 8  # tokens a message of the chat format itself, at most
 REPLY = (40, 256)  # tokens of a reply that nobody limits: 50 to 150 characters or words are asked for
 VERDICT = (250, 1500)  # nine scores, each with a sentence
+BATCH_VERDICT = (20, 200)  # one score with a sentence
 # A pilot's mean is known to two standard errors, and a later endpoint day to a tenth.
 ERRORS, DRIFT = 2.0, 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """How many calls each role gets."""
+    """How many calls each role gets; of the judges', ``batches`` are about the diversity of some replies."""
 
     candidate: int
     simulator: int
     judge: int
+    batches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +97,20 @@ def estimated(request: RunRequest, suite: Suite, calls: Calls) -> Tokens:
         asked = _sum(prompt, _times(_sum(question, reply), rounds), (0, MARKUP * 3))
         most = float(JUDGE_PARAMS.get("max_tokens") or VERDICT[1])
         said = (VERDICT[0], min(VERDICT[1], most))
-        sides["judge"] = Side(_times(asked, calls.judge), _times(said, calls.judge))
+        verdicts = calls.judge - calls.batches
+        of_batches = _batches_asked(suite, reply)
+        sides["judge"] = Side(
+            _sum(_times(asked, verdicts), _times(of_batches, calls.batches)),
+            _sum(_times(said, verdicts), _times(BATCH_VERDICT, calls.batches)),
+        )
     return Tokens(sides)
 
 
 def probed(pilot: Mapping[str, Sequence[Usage]], calls: Calls) -> Tokens:
-    """From the usage of each of a pilot's calls, by role: the mean of a call, to two standard errors and a tenth."""
+    """From the usage of each of a pilot's calls, by role: the mean of a call, to two standard errors and a tenth.
+
+    A pilot is too small for batches: their calls, a few in a hundred, are taken to cost what verdicts do.
+    """
     sides = {}
     for role, uses in pilot.items():
         if uses and (n := getattr(calls, role)):
@@ -135,6 +147,13 @@ def _judge_prompts(suite: Suite) -> Iterable[str]:
     for character in suite.characters:
         dialogue = Dialogue(character=character, scenario=scenario, turns=(Turn(user="?", assistant="."),))
         yield "".join(str(message["content"]) for message in judge_messages(dialogue, suite.language))
+
+
+def _batches_asked(suite: Suite, reply: tuple[float, float]) -> tuple[float, float]:
+    """Tokens of a question about a batch, from the smallest batch to the full one."""
+    empty = (diversity_messages(character, [""] * BATCH, suite.language) for character in suite.characters)
+    prompt = _average("".join(message["content"] for message in messages) for messages in empty)
+    return prompt[0] + SMALLEST * reply[0], prompt[1] + BATCH * reply[1] + 3 * MARKUP
 
 
 def _average(texts: Iterable[str]) -> tuple[float, float]:

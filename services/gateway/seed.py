@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from esrp.suite import BUNDLED, Suite, bundled
-from services.gateway import suites
+from services.gateway import policies, suites
 from services.gateway.auth import FIRST_TENANT, ensure_key
 from services.gateway.resources import Resources
 from services.kit.db import FAILURES, count
@@ -37,3 +37,4 @@ async def _seed(resources: Resources, shipped: Sequence[Suite]) -> None:
         if key := resources.settings.bootstrap_key:
             await ensure_key(tx, key.get_secret_value())
         await suites.add_bundled(tx, shipped)
+        await policies.add_bundled(tx)

@@ -1,5 +1,6 @@
 """From a request to a run that is stored, with the candidate's secrets sealed."""
 
+from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,9 @@ from esrp.canonical import digest
 from esrp.errors import InvalidInput, NotFound
 from esrp.sampling import sampled
 from esrp.suite import Suite
-from services.gateway import store, suites, transcripts
+from services.gateway import gating, store, suites, transcripts
 from services.gateway.resources import Resources
-from services.gateway.runs import Order, order, simulator_named
+from services.gateway.runs import Order, Recorded, order, simulator_named
 from services.kit.db import json, rows
 from services.kit.ids import decode, uuid7
 from services.kit.settings import Settings
@@ -31,6 +32,7 @@ class Checked:
     transcript: RowMapping | None
     frozen: RowMapping | None
     order: Order
+    gate: gating.Asked | None = None
 
     @property
     def dry_run(self) -> DryRun:
@@ -61,7 +63,8 @@ async def check(tx: AsyncConnection, resources: Resources, tenant_id: UUID, requ
     placed = order(
         request, document, resources.settings, recorded=recorded, frozen=frozen["sha256"] if frozen else None
     )
-    return Checked(request, suite, transcript, frozen, placed)
+    gate = None if request.gate is None else await gating.asked(tx, tenant_id, request.gate, "/gate")
+    return Checked(request, suite, transcript, frozen, placed, gate)
 
 
 async def same_run(tx: AsyncConnection, tenant_id: UUID, checked: Checked) -> RowMapping | None:
@@ -74,13 +77,16 @@ async def same_run(tx: AsyncConnection, tenant_id: UUID, checked: Checked) -> Ro
         key=f"reattach:{tenant_id}:{checked.sha256}",
     )
     found = await store.run_of_request(tx, tenant_id, checked.sha256)
-    return found and await store.find_run(tx, tenant_id, found["id"], lock=True)
+    run = found and await store.find_run(tx, tenant_id, found["id"], lock=True)
+    if run and checked.gate and run["status"] != "succeeded":  # its verdict is still to be given
+        await gating.keep(tx, run, checked.gate)
+    return run
 
 
 async def store_run(tx: AsyncConnection, resources: Resources, tenant_id: UUID, checked: Checked) -> RowMapping:
     """Keep the run. What is secret of the candidate goes to its own table, encrypted."""
     request, candidate = checked.request, checked.request.candidate
-    return await store.add_run(
+    run = await store.add_run(
         tx,
         id=uuid7(),
         tenant_id=tenant_id,
@@ -106,6 +112,9 @@ async def store_run(tx: AsyncConnection, resources: Resources, tenant_id: UUID, 
         manifest_sha256=checked.order.sha256,
         warnings=json(checked.order.warnings),
     )
+    if checked.gate:
+        await gating.keep(tx, run, checked.gate)
+    return run
 
 
 def check_job(body: CheckRequest, suite: Suite, settings: Settings) -> dict[str, Any]:
@@ -144,16 +153,22 @@ async def _find_transcript(tx: AsyncConnection, tenant_id: UUID, text: str) -> R
     return await transcripts.find(tx, tenant_id, decode("trn", text))
 
 
-async def _recorded(tx: AsyncConnection, transcript: RowMapping, request: RunRequest, suite: Suite) -> int:
-    if request.sample is None:
-        return int(transcript["dialogues"])
-    pairs = set(sampled(suite, request.sample))
+async def _recorded(tx: AsyncConnection, transcript: RowMapping, request: RunRequest, suite: Suite) -> Recorded:
+    pairs = None if request.sample is None else set(sampled(suite, request.sample))
     found = await rows(
         tx,
-        "SELECT character, scenario FROM gateway.transcript_dialogues WHERE transcript_id = :id",
+        r"""
+        SELECT character, scenario, (
+            SELECT count(*) FROM jsonb_array_elements(turns) t WHERE t ->> 'assistant' ~ '\S') AS replies
+        FROM gateway.transcript_dialogues WHERE transcript_id = :id
+        """,
         id=transcript["id"],
     )
-    return sum((dialogue["character"], dialogue["scenario"]) in pairs for dialogue in found)
+    kept = [d for d in found if pairs is None or (d["character"], d["scenario"]) in pairs]
+    replies: Counter[str] = Counter()
+    for dialogue in kept:
+        replies[dialogue["character"]] += dialogue["replies"]
+    return Recorded(len(kept), list(replies.values()), transcript["name"])
 
 
 async def _frozen(

@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import RunStatus
-from esrp.errors import NotFound
+from esrp.errors import Conflict, NotFound
 from services.gateway.runs import Counts, Place
 from services.kit.db import count, json, row, rows
 from services.kit.ids import encode
@@ -55,6 +55,13 @@ async def find_run(tx: AsyncConnection, tenant_id: UUID, id: UUID, *, lock: bool
     if found is None:
         raise NotFound("run", encode("run", id))
     return found
+
+
+async def require_run(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> None:
+    """``NotFound`` if the tenant has no run of that id; reads nothing else of it."""
+    if await row(tx, "SELECT 1 FROM gateway.runs WHERE id = :id AND tenant_id = :tenant", id=id, tenant=tenant_id):
+        return
+    raise NotFound("run", encode("run", id))
 
 
 async def run_of_request(tx: AsyncConnection, tenant_id: UUID, sha256: str) -> RowMapping | None:
@@ -125,6 +132,8 @@ async def move(tx: AsyncConnection, run: RowMapping, place: Place) -> None:
         error=None if place.error is None else json(place.error.model_dump()),
     )
     data = {"status": place.status, "phase": place.phase, "error": place.error and place.error.model_dump()}
+    if run["verdict"] is not None:
+        data["verdict"] = run["verdict"]
     await add_event(tx, run, "run.status", f"status:{run['revision']}:{place.status}:{place.phase}", data)
     if place.status not in ("queued", "running", "cancelling"):
         await add_event(tx, run, "run.finished", f"finished:{run['revision']}", data)
@@ -134,8 +143,9 @@ async def reopen(tx: AsyncConnection, run: RowMapping, status: RunStatus, *, ret
     """Start the next revision of the run: its report will be written anew. ``retry``: what failed is tried again."""
     await count(
         tx,
-        "UPDATE gateway.runs SET status = :status, phase = NULL, error = NULL, finished_at = NULL,"
-        " revision = revision + 1, retry_at = CASE WHEN :retry THEN clock_timestamp() ELSE retry_at END WHERE id = :id",
+        "UPDATE gateway.runs SET status = :status, phase = NULL, error = NULL, finished_at = NULL, verdict = NULL,"
+        " gating_until = NULL, revision = revision + 1,"
+        " retry_at = CASE WHEN :retry THEN clock_timestamp() ELSE retry_at END WHERE id = :id",
         id=run["id"],
         status=status,
         retry=retry,
@@ -165,11 +175,12 @@ async def enlarge(tx: AsyncConnection, run_id: UUID, **columns: Any) -> None:
 
 
 async def failures(tx: AsyncConnection, run_id: UUID) -> int:
-    """Dialogues and verdicts of the run that have failed."""
+    """Dialogues and verdicts, on dialogues and on batches, of the run that have failed."""
     found = await row(
         tx,
         "SELECT (SELECT count(*) FROM generator.dialogues_v1 WHERE run_id = :run AND state = 'failed')"
-        " + (SELECT count(*) FROM judge.verdicts_v1 WHERE run_id = :run AND state = 'failed') AS n",
+        " + (SELECT count(*) FROM judge.verdicts_v1 WHERE run_id = :run AND state = 'failed')"
+        " + (SELECT count(*) FROM judge.diversity_verdicts_v1 WHERE run_id = :run AND state = 'failed') AS n",
         run=run_id,
     )
     return int(found["n"]) if found else 0
@@ -194,8 +205,8 @@ async def pacing(tx: AsyncConnection, run: RowMapping) -> dict[str, list[RowMapp
         WHERE n <= 100 ORDER BY role, n DESC""",
         tenant=run["tenant_id"],
         operator=UUID(int=0),
-        base_url=run["candidate"].get("base_url"),
-        simulated=run["simulator"] is not None,
+        base_url=None if run["transcript_id"] else run["candidate"].get("base_url"),
+        simulated=run["simulator"] is not None and run["transcript_id"] is None,
         judges=run["judges"],
         since=run["started_at"] or run["created_at"],
         until=run["finished_at"],
@@ -207,7 +218,13 @@ async def pacing(tx: AsyncConnection, run: RowMapping) -> dict[str, list[RowMapp
 
 
 async def delete_run(tx: AsyncConnection, run: RowMapping) -> None:
-    """Remove the run and its secret; what the other services hold of it they remove when they see the note."""
+    """Remove the run and its secret; what the other services hold of it they remove when they see the note.
+
+    ``Conflict`` while its dialogues are judged anew in another run. A copy that was made of another's goes with it.
+    """
+    again = await row(tx, "SELECT run_id FROM gateway.rejudged_runs WHERE source_id = :run LIMIT 1", run=run["id"])
+    if again is not None:
+        raise Conflict(f"Run {encode('run', again['run_id'])} judges this one's dialogues anew; delete it first.")
     await count(
         tx,
         "INSERT INTO gateway.deletions (run_id, tenant_id) VALUES (:run, :tenant)",
@@ -216,6 +233,12 @@ async def delete_run(tx: AsyncConnection, run: RowMapping) -> None:
     )
     await count(tx, "DELETE FROM gateway.runs WHERE id = :run", run=run["id"])
     await count(tx, "DELETE FROM gateway.secrets WHERE id = :secret", secret=run["secret_id"])
+    await count(
+        tx,
+        "DELETE FROM gateway.transcripts t WHERE id = :copy AND NOT EXISTS ("
+        " SELECT FROM gateway.runs r WHERE t.id IN (r.transcript_id, r.frozen_id))",
+        copy=run["copy_id"],
+    )
     await count(
         tx,
         "DELETE FROM gateway.idempotency_keys WHERE tenant_id = :tenant AND body ->> 'id' = :id",
@@ -235,8 +258,9 @@ async def counts(tx: AsyncConnection, run_ids: Sequence[UUID]) -> dict[UUID, Cou
     found = await rows(
         tx,
         """
-        SELECT r.id, d.written, d.done, d.failed, d.playing + coalesce(v.rating, 0) AS busy,
-            coalesce(v.ended, 0) AS verdicts, coalesce(v.judged, 0) AS judged,
+        SELECT r.id, d.written, d.done, d.failed, d.playing + coalesce(v.rating, 0) + b.rating AS busy,
+            coalesce(v.ended, 0) AS verdicts, coalesce(v.judged, 0) AS judged, b.unrated > 0 OR NOT EXISTS (
+                SELECT FROM judge.diversity_plans_v1 p WHERE p.run_id = r.id AND p.revision = r.revision) AS unrated,
             EXISTS (SELECT FROM (SELECT * FROM generator.exhausted_v1 UNION ALL SELECT * FROM judge.exhausted_v1) x
                 WHERE x.run_id = r.id AND x.revision = r.revision) AS exhausted,
             EXISTS (SELECT FROM analytics.ratings_v1 t WHERE t.run_id = r.id) AS rated,
@@ -255,6 +279,10 @@ async def counts(tx: AsyncConnection, run_ids: Sequence[UUID]) -> dict[UUID, Cou
                         OR state = 'failed' AND coalesce(finished_at >= r.retry_at, true)) AS ended,
                     count(*) FILTER (WHERE state = 'rating') AS rating
                 FROM judge.verdicts_v1 WHERE run_id = r.id AND judge = ANY(r.judges) GROUP BY dialogue_id) e) v
+        CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE state IN ('waiting', 'rating')) AS unrated,
+                count(*) FILTER (WHERE state = 'rating') AS rating
+            FROM judge.diversity_verdicts_v1 WHERE run_id = r.id) b
         WHERE r.id = ANY(CAST(:runs AS uuid[]))
         """,
         runs=list(run_ids),
@@ -277,7 +305,10 @@ async def usage(tx: AsyncConnection, run_ids: Sequence[UUID]) -> dict[UUID, dict
         FROM generator.dialogues_v1 WHERE run_id = ANY(CAST(:runs AS uuid[])) GROUP BY run_id
         UNION ALL
         SELECT run_id, 'judge', sum(calls)::bigint, sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint
-        FROM judge.verdicts_v1 WHERE run_id = ANY(CAST(:runs AS uuid[])) GROUP BY run_id
+        FROM (
+            SELECT run_id, calls, prompt_tokens, completion_tokens FROM judge.verdicts_v1
+            UNION ALL SELECT run_id, calls, prompt_tokens, completion_tokens FROM judge.diversity_verdicts_v1) v
+        WHERE run_id = ANY(CAST(:runs AS uuid[])) GROUP BY run_id
         """,
         runs=list(run_ids),
     )
@@ -297,7 +328,9 @@ async def reasons(tx: AsyncConnection, run_id: UUID) -> list[str]:
         SELECT message, count(*) AS n FROM (
             SELECT error ->> 'message' AS message FROM generator.dialogues_v1 WHERE run_id = :run AND state = 'failed'
             UNION ALL
-            SELECT error ->> 'message' FROM judge.verdicts_v1 WHERE run_id = :run AND state = 'failed') e
+            SELECT error ->> 'message' FROM judge.verdicts_v1 WHERE run_id = :run AND state = 'failed'
+            UNION ALL
+            SELECT error ->> 'message' FROM judge.diversity_verdicts_v1 WHERE run_id = :run AND state = 'failed') e
         WHERE message IS NOT NULL GROUP BY message ORDER BY n DESC, message LIMIT 3
         """,
         run=run_id,
@@ -316,6 +349,10 @@ async def warn_of_failures(tx: AsyncConnection, run: RowMapping) -> None:
             UNION ALL
             SELECT concat_ws(':', 'judge', judge, error ->> 'code'), 'Judge ' || judge || ': ' || (error ->> 'message')
             FROM judge.verdicts_v1 WHERE run_id = :run AND state = 'failed'
+            UNION ALL
+            SELECT concat_ws(':', 'diversity', judge, error ->> 'code'),
+                'Judge ' || judge || ', on diversity: ' || (error ->> 'message')
+            FROM judge.diversity_verdicts_v1 WHERE run_id = :run AND state = 'failed'
             UNION ALL
             SELECT 'cut', 'Some replies of the candidate ended at max_tokens, in the middle of what was said.'
             FROM generator.dialogues_v1 WHERE run_id = :run AND cut_replies > 0) e
@@ -419,4 +456,27 @@ async def dialogues(
     )
 
 
-_RUN = "SELECT r.*, s.sha256 AS suite_sha256 FROM gateway.runs r JOIN gateway.suites s ON s.id = r.suite_id"
+async def batches(tx: AsyncConnection, run_id: UUID, *, after: tuple[str, int] | None, limit: int) -> list[RowMapping]:
+    """The run's batches with every verdict, by character and number, from after the given place on."""
+    return await rows(
+        tx,
+        """
+        SELECT character, batch, min(replies::text)::jsonb AS replies,
+            jsonb_agg(jsonb_build_object('judge', judge, 'state', state, 'score', score, 'explanation', explanation,
+                'error', error ->> 'message', 'raw', raw) ORDER BY judge) AS verdicts
+        FROM judge.diversity_verdicts_v1 WHERE run_id = :run AND state <> 'outdated'
+            AND (CAST(:character AS text) IS NULL OR (character, batch) > (:character, CAST(:batch AS integer)))
+        GROUP BY character, batch ORDER BY character, batch LIMIT :limit
+        """,
+        run=run_id,
+        character=after[0] if after else None,
+        batch=after[1] if after else None,
+        limit=limit,
+    )
+
+
+_RUN = (
+    "SELECT r.*, s.sha256 AS suite_sha256, j.source_id, j.copy_id"
+    " FROM gateway.runs r JOIN gateway.suites s ON s.id = r.suite_id"
+    " LEFT JOIN gateway.rejudged_runs j ON j.run_id = r.id"
+)

@@ -7,10 +7,10 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from services.gateway import store
+from services.gateway import gating, store
 from services.gateway.resources import Resources
 from services.gateway.runs import Place, advanced
-from services.jobs import AdvanceRun, JudgeSlice, PlanRun, SummariseRun
+from services.jobs import AdvanceRun, DiversitySlice, JudgeSlice, PlanRun, SummariseRun
 from services.kit.queue import Job
 from services.kit.worker import Handler
 
@@ -41,19 +41,25 @@ async def advance_run(resources: Resources, run_id: UUID) -> None:
         await store.add_dialogue_events(tx, run)
         await store.warn_of_failures(tx, run)
         place = advanced(run, counts, await store.reasons(tx, run_id) if counts.summarised else [])
-        if place != Place(run["status"], run["phase"]):
+        gated = place.status == "succeeded" and run["gate"] is not None and run["verdict"] is None
+        ours = gated and await gating.claim(tx, run)
+        if not gated and place != Place(run["status"], run["phase"]):
             await store.move(tx, run, place)
             log.info("run.moved", run_id=str(run_id), status=place.status, phase=place.phase)
             if place.status not in ("queued", "running", "cancelling"):
                 RUNS.labels(place.status).inc()
-    await resources.queue.ring(*_next(run_id, place))
+    if not gated:
+        await resources.queue.ring(*_next(run_id, place, moved=place != Place(run["status"], run["phase"])))
+    elif ours and await gating.settle(resources, run):
+        await resources.queue.ring(AdvanceRun(run_id))
 
 
-def _next(run_id: UUID, place: Place) -> list[Job]:
+def _next(run_id: UUID, place: Place, *, moved: bool) -> list[Job]:
     if place.status == "queued":
         return [PlanRun(run_id)]
     if place.phase == "judging":
-        return [JudgeSlice(run_id)]
+        # Once: a slice that finds nothing to do rings for us, and would be rung again at once, for ever.
+        return [JudgeSlice(run_id), DiversitySlice(run_id)] if moved else []
     if place.phase == "analysing" or place.status == "cancelled":
         return [SummariseRun(run_id)]
     return []

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.judge.api import scores
+from services.judge.probing import probing
 from services.judge.resources import Resources
 from services.kit.db import answers
 from services.kit.web import create_app as create_web_app
@@ -25,4 +26,5 @@ def create_app(resources: Resources) -> FastAPI:
     )
     app.state.resources = resources
     app.include_router(scores)
+    app.include_router(probing)
     return app

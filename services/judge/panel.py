@@ -1,18 +1,32 @@
-"""The LLM panel: one call a dialogue and judge, answered in JSON with score and reason a metric (paper, appendix E)."""
+"""The LLM panel: one call a dialogue and judge, answered in JSON with score and reason a metric (paper, appendix E).
+
+An answer without all nine scores is asked for once more.
+"""
 
 import json
 import re
+import time
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from esrp.dialogue import Dialogue
 from esrp.metrics import METRICS, SCORES, Language
-from esrp.prompts.judging import JUDGE_PARAMS, judge_messages
-from services.judge.rating import Fault, Score, Verdict
+from esrp.prompts.judging import JUDGE_PARAMS, judge_format, judge_messages, repair_messages
+from services.judge.rating import NOTHING, Fault, Score, Verdict
 from services.kit.budget import Errand
-from services.kit.chat import ChatClient, ChatError, Endpoint, Stopped, Usage, storable
+from services.kit.chat import (
+    PATIENCE,
+    ChatClient,
+    ChatError,
+    Endpoint,
+    Reply,
+    Stopped,
+    Usage,
+    reply_or_silence,
+    storable,
+)
 from services.kit.gate import Gate
 from services.kit.settings import JudgeSettings
 
@@ -35,29 +49,109 @@ class PanelRater:
         return seats if self.gate is None else seats + seats // 2 + 1
 
     async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
-        """Ask once, patiently, and read what can be read of the answer."""
-        body = request_body(self.judge, dialogue, language)
-        door = errand.door(self.gate, body, "judge")
-        try:
-            reply = await self.client.insist(self.endpoint, body, stopped=errand.stopped, door=door)
-        except Stopped as stop:
-            return Verdict(stopped=True, usage=stop.billed)
-        except ChatError as error:
-            message = f"The judge {self.judge.name}: {error.message}"
-            return Verdict(error=Fault(error.code, message, error.retryable), usage=error.billed or Usage())
-        usage = Usage(reply.calls, reply.prompt_tokens, reply.completion_tokens)
-        return Verdict(scores_in(reply.text), reply.text, usage=usage)
+        """Ask, patiently; where a score is missing, ask once more, and keep the answer with more of them."""
+        asked = await ask(
+            self,
+            request_body(self.judge, dialogue, language),
+            lambda text: None if is_complete(text) else repair_body(self.judge, dialogue, text, language),
+            errand,
+        )
+        if asked.stopped:
+            return Verdict(stopped=True, usage=asked.usage)
+        if not asked.answers:
+            return Verdict(error=asked.error, usage=asked.usage)
+        best = max(reversed(asked.answers), key=lambda text: len(scores_in(text)))  # of equals the later
+        scores = scores_in(best)
+        return Verdict(scores, best, None if scores else asked.error, asked.usage)
 
 
 def panel_rater(judge: JudgeSettings, client: ChatClient, gate: Gate | None = None) -> PanelRater:
     """The rater for a configured judge of kind ``chat``."""
-    return PanelRater(judge, Endpoint(judge.base_url, judge.model, judge.key()), client, gate)
+    endpoint = Endpoint(judge.base_url, judge.model, judge.key(), read=reply_or_silence)
+    return PanelRater(judge, endpoint, client, gate)
 
 
 def request_body(judge: JudgeSettings, dialogue: Dialogue, language: Language) -> dict[str, Any]:
     """What is sent: a pure function of judge and dialogue, so that the same run gives the same requests."""
+    return body_of(judge, judge_messages(dialogue, language), judge_format())
+
+
+def repair_body(judge: JudgeSettings, dialogue: Dialogue, answer: str, language: Language) -> dict[str, Any]:
+    """What is sent after an ``answer`` without all scores: a pure function too."""
+    messages = repair_messages(judge_messages(dialogue, language), answer, language)
+    return body_of(judge, messages, judge_format())
+
+
+def body_of(judge: JudgeSettings, messages: list[dict[str, str]], form: Mapping[str, Any]) -> dict[str, Any]:
+    """A judge's request: its parameters, and the form of the answer where its endpoint knows such a thing."""
     params = JUDGE_PARAMS if judge.params is None else judge.params
-    return {**params, "model": judge.model, "messages": judge_messages(dialogue, language)}
+    structured = {"response_format": form} if judge.structured else {}
+    return {**params, **structured, "model": judge.model, "messages": messages}
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a judge answered, in order; what went wrong last; what all of it cost. See ``Verdict`` for ``stopped``."""
+
+    answers: tuple[str, ...] = ()
+    error: Fault | None = None
+    usage: Usage = NOTHING
+    stopped: bool = False
+
+
+async def ask(
+    rater: PanelRater,
+    body: Mapping[str, Any],
+    repair: Callable[[str], Mapping[str, Any] | None],
+    errand: Errand,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Asked:
+    """Ask, patiently, and once more with what ``repair`` makes of the answer, if it makes anything.
+
+    The second question has one attempt and none after ``PATIENCE``, so that both end while the worker's job still
+    lives.
+    """
+    begun = clock()
+    try:
+        door = errand.door(rater.gate, body, "judge")
+        first = await rater.client.insist(rater.endpoint, body, stopped=errand.stopped, door=door)
+    except Stopped as stop:
+        return Asked(stopped=True, usage=stop.billed)
+    except ChatError as error:
+        return Asked(error=_fault(rater, error), usage=error.billed or NOTHING)
+    again = repair(first.text)
+    if again is None or clock() - begun > PATIENCE:
+        return Asked((first.text,), usage=_usage(first))
+    try:
+        second = await _once(rater, again, errand)
+    except Stopped as stop:
+        return Asked(stopped=True, usage=_usage(first) + stop.billed)
+    except ChatError as error:
+        return Asked((first.text,), _fault(rater, error), _usage(first) + (error.billed or NOTHING))
+    return Asked((first.text, second.text), usage=_usage(first) + _usage(second))
+
+
+async def _once(rater: PanelRater, body: Mapping[str, Any], errand: Errand) -> Reply:
+    if errand.stopped.is_set():
+        raise Stopped
+    door = errand.door(rater.gate, body, "judge")
+
+    async def attempt() -> Reply:
+        return await rater.client.complete(rater.endpoint, body)
+
+    return await (attempt() if door is None else door.call(attempt, errand.stopped))
+
+
+def _fault(rater: PanelRater, error: ChatError) -> Fault:
+    return Fault(error.code, f"The judge {rater.judge.name}: {error.message}", error.retryable)
+
+
+def _usage(reply: Reply) -> Usage:
+    return Usage(reply.calls, reply.prompt_tokens, reply.completion_tokens)
 
 
 # --- reading the reply ------------------------------------------------------------------------------------------------
@@ -70,17 +164,22 @@ def scores_in(text: str) -> dict[str, Score]:
     that is missing, out of range, not whole, or given twice and differently has no score.
     """
     best: dict[str, Score] = {}
-    for found in _objects(text):
+    for found in objects_in(text):
         scores = _scores(found)
         if len(scores) >= len(best):
             best = scores
     return {metric.id: best[metric.id] for metric in METRICS if metric.id in best}
 
 
+def is_complete(text: str) -> bool:
+    """Whether a judge's reply gives every metric a score."""
+    return len(scores_in(text)) == len(METRICS)
+
+
 MOST_OBJECTS = 200  # braces that are looked at; a reply that is all braces must not cost a minute
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
+def objects_in(text: str) -> Iterator[dict[str, Any]]:
     """Every outermost JSON object in the text."""
     decoder, at = json.JSONDecoder(strict=False), -1
     for _ in range(MOST_OBJECTS):
@@ -98,7 +197,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 def _scores(found: Mapping[str, Any]) -> dict[str, Score]:
     given: dict[str, list[Score]] = {}
     for metric, value in _given(found, depth=2):
-        if (score := _score(value)) is not None:
+        if (score := score_of(value)) is not None:
             given.setdefault(metric, []).append(score)
     return {metric: scores[0] for metric, scores in given.items() if len({score.score for score in scores}) == 1}
 
@@ -106,18 +205,19 @@ def _scores(found: Mapping[str, Any]) -> dict[str, Score]:
 def _given(found: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
     """What is given for each metric, also where a judge puts its metrics into a box or sorts them by dimension."""
     for key, value in found.items():
-        if (metric := _METRIC_OF.get(_plain(key))) is not None:
+        if (metric := _METRIC_OF.get(plain(key))) is not None:
             yield metric, value
         elif depth and isinstance(value, dict):
             yield from _given(value, depth - 1)
 
 
-def _score(value: Any) -> Score | None:
+def score_of(value: Any) -> Score | None:
+    """The score that is given as a number, or as an object with one and a reason; ``None`` for no valid one."""
     if not isinstance(value, dict):
         number, explanation = value, None
     else:
-        fields = {_plain(key): item for key, item in value.items()}
-        number = next((fields[name] for name in _SCORE if name in fields), None)
+        fields = {plain(key): item for key, item in value.items()}
+        number = next((fields[name] for name in SCORE_NAMES if name in fields), None)
         explanation = next((fields[name] for name in _EXPLANATION if isinstance(fields.get(name), str)), None)
     score = _whole(number)
     reason = None if explanation is None else storable(explanation)[:LONGEST_EXPLANATION]
@@ -133,13 +233,13 @@ def _whole(number: Any) -> int | None:
     return int(number)
 
 
-def _plain(key: str) -> str:
+def plain(key: str) -> str:
     """A key without what judges like to put around it: case, spaces, hyphens, numbering, asterisks."""
     return _AROUND.sub("", unicodedata.normalize("NFKC", key).casefold())
 
 
 _NUMBER = re.compile(r"\d(\.0+)?")
 _AROUND = re.compile(r"[\W\d_]+")
-_METRIC_OF = {_plain(name): m.id for m in METRICS for name in (m.id, m.en.name, m.zh.name)}
-_SCORE = ("score", "评分", "得分", "分数")
+_METRIC_OF = {plain(name): m.id for m in METRICS for name in (m.id, m.en.name, m.zh.name)}
+SCORE_NAMES = ("score", "评分", "得分", "分数")
 _EXPLANATION = ("explanation", "reason", "理由", "解释", "说明")

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,14 +13,14 @@ from services.judge.rating import Rater, Unserved
 from services.kit.chat import ChatClient, Timeouts
 from services.kit.db import open_engine
 from services.kit.gate import OPERATOR, Caps, Gates
-from services.kit.queue import ArqQueue, Queue
+from services.kit.queue import ArqQueue, Job, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import JudgeSettings, Settings
 
 
 @dataclass
 class Bench:
-    """A run that this process is judging: ``rung`` says that it was rung for again, ``stir`` that there is news."""
+    """A slice that this process is at: ``rung`` says that it was rung for again, ``stir`` that there is news."""
 
     rung: bool = True
     stir: asyncio.Event = field(default_factory=asyncio.Event)
@@ -29,14 +28,14 @@ class Bench:
 
 @dataclass(frozen=True)
 class Resources:
-    """All that the judge needs from outside, and the runs that it is busy with."""
+    """All that the judge needs from outside, and the slices that it is busy with."""
 
     settings: Settings
     engine: AsyncEngine
     queue: Queue
     keys: KeyFile
     raters: Mapping[str, Rater]
-    benches: dict[UUID, Bench] = field(default_factory=dict)
+    benches: dict[Job, Bench] = field(default_factory=dict)
 
     def rater(self, name: str) -> Rater:
         """The judge of that name; one that was taken out of the configuration says so in each verdict."""

@@ -99,16 +99,13 @@ async def claim(
     claimed = await rows(
         tx,
         f"""
-        WITH busy AS (
-            SELECT count(*) AS n FROM judge.verdicts v JOIN judge.slices l ON l.id = v.slice_id AND l.expires_at > now()
-            WHERE v.judge = :judge AND v.state = 'rating'
-        ), free AS (
+        WITH free AS (
             SELECT v.id FROM judge.verdicts v
             WHERE v.run_id = :run AND v.judge = :judge AND {_FREE}
                 AND EXISTS (SELECT FROM gateway.runs_v1 r WHERE r.id = :run AND r.status IN ('queued', 'running'))
                 AND EXISTS (SELECT FROM judge.slices l WHERE l.id = :slice AND l.expires_at > now())
             ORDER BY v.id
-            LIMIT greatest(0, least(:wanted, :cap - (SELECT n FROM busy)))
+            LIMIT greatest(0, least(:wanted, :cap - ({BUSY})))
             FOR UPDATE SKIP LOCKED
         )
         UPDATE judge.verdicts v SET state = 'rating', slice_id = :slice
@@ -154,7 +151,7 @@ async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[Given]) -> l
         ids=[g.id for g in given],
         scores=[json({metric: _kept(score) for metric, score in g.verdict.scores.items()}) for g in given],
         raws=[g.verdict.raw for g in given],
-        errors=[None if g.verdict.error is None else json(_shown(g.verdict.error)) for g in given],
+        errors=[None if g.verdict.error is None else json(shown(g.verdict.error)) for g in given],
         retryable=[g.verdict.error is not None and g.verdict.error.retryable for g in given],
         stopped=[g.verdict.stopped for g in given],
         attempts=ATTEMPTS,
@@ -205,9 +202,16 @@ def _kept(score: Score) -> dict[str, Any]:
     return kept
 
 
-def _shown(fault: Fault) -> dict[str, str]:
+def shown(fault: Fault) -> dict[str, str]:
+    """A fault as it is kept and shown."""
     return {"code": fault.code, "message": fault.message}
 
+
+# How many verdicts a judge is about to give, on dialogues and on batches.
+BUSY = """SELECT count(*) FROM (
+    SELECT slice_id FROM judge.verdicts WHERE judge = :judge AND state = 'rating'
+    UNION ALL SELECT slice_id FROM judge.diversity_verdicts WHERE judge = :judge AND state = 'rating') b
+    JOIN judge.slices l ON l.id = b.slice_id AND l.expires_at > now()"""
 
 # A row that nobody holds: it waits and may be tried now, or its holder's lease is over.
 _FREE = """(v.state = 'waiting' AND (v.not_before IS NULL OR v.not_before <= now())

@@ -21,6 +21,7 @@ from services.kit.lease import Slice
 
 log = structlog.get_logger()
 
+PROMPT = ("messages", "response_format")  # what of a chat's body may be counted as its prompt
 BLOCK = 8  # calls reserved at once: a read of a run's sums is some 3 ms
 PAUSE = 0.2  # seconds between looks while others hold what we need
 UNKNOWN_LENGTH = 4096  # tokens of an answer whose length was not limited
@@ -62,10 +63,14 @@ def bound(body: Mapping[str, Any], price: Mapping[str, float] | None) -> Amount:
     Prompts of token ids, which are answered one by one, are counted.
     """
     prompts = body.get("prompt")
-    asked = len(orjson.dumps(body["messages"])) if prompts is None else sum(map(len, prompts))
+    asked = _asked(body) if prompts is None else sum(map(len, prompts))
     said = int(body.get("max_tokens") or body.get("max_completion_tokens") or UNKNOWN_LENGTH)
     said *= 1 if prompts is None else len(prompts)
     return Amount(1, asked + said, _cost(asked, said, price))
+
+
+def _asked(body: Mapping[str, Any]) -> int:
+    return sum(len(orjson.dumps(body[part])) for part in PROMPT if part in body)
 
 
 def _cost(asked: float, said: float, price: Mapping[str, float] | None) -> float:
@@ -244,7 +249,9 @@ _SPENT = """
     UNION ALL SELECT 'simulator', coalesce(sum(simulator_calls), 0), coalesce(sum(simulator_prompt_tokens), 0),
         coalesce(sum(simulator_completion_tokens), 0) FROM generator.dialogues_v1 WHERE run_id = :run
     UNION ALL SELECT 'judge', coalesce(sum(calls), 0), coalesce(sum(prompt_tokens), 0),
-        coalesce(sum(completion_tokens), 0) FROM judge.verdicts_v1 WHERE run_id = :run"""
+        coalesce(sum(completion_tokens), 0) FROM judge.verdicts_v1 WHERE run_id = :run
+    UNION ALL SELECT 'judge', coalesce(sum(calls), 0), coalesce(sum(prompt_tokens), 0),
+        coalesce(sum(completion_tokens), 0) FROM judge.diversity_verdicts_v1 WHERE run_id = :run"""
 
 _OTHERS = """
     SELECT coalesce(sum(reserved_calls), 0)::float8 AS calls, coalesce(sum(reserved_tokens), 0)::float8 AS tokens,

@@ -456,6 +456,16 @@ def _reply(endpoint: Endpoint, headers: Mapping[str, str], data: bytes, seconds:
     return Reply(text, finish, usage.prompt_tokens, usage.completion_tokens, seconds)
 
 
+def reply_or_silence(endpoint: Endpoint, headers: Mapping[str, str], data: bytes, seconds: float) -> Reply:
+    """The reply of a chat, also where it is empty: for whoever knows better than to ask the same again."""
+    try:
+        return _reply(endpoint, headers, data, seconds)
+    except ChatError as error:
+        if error.code != "empty_reply" or error.billed is None:
+            raise
+        return Reply("", None, error.billed.prompt_tokens, error.billed.completion_tokens, seconds)
+
+
 def storable(text: str) -> str:
     """``text`` as UTF-8 and Postgres can hold it: NUL and halves of surrogate pairs become U+FFFD."""
     if "\0" in text:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from esrp.errors import NotFound
 
-Prefix = Literal["run", "dlg", "ste", "trn", "key", "ten", "scs", "scn"]
+Prefix = Literal["run", "dlg", "ste", "trn", "key", "ten", "scs", "scn", "shl"]
 WORDS: dict[Prefix, str] = {
     "run": "run",
     "dlg": "dialogue",
@@ -17,6 +17,7 @@ WORDS: dict[Prefix, str] = {
     "ten": "tenant",
     "scs": "scenario set",
     "scn": "scenario",
+    "shl": "shortlist",
 }
 
 

@@ -42,10 +42,11 @@ class Recording(Frozen):
 
 @dataclass(frozen=True)
 class Recordings:
-    """All that the recorded models know: a suite, and every release's dialogues over it."""
+    """All that the recorded models know: a suite, every release's dialogues over it, and how varied its replies are."""
 
     suite: Suite
     releases: dict[str, tuple[Recording, ...]]
+    diversity: dict[str, dict[str, Verdict]]
 
     def candidate(self, release: str, messages: Sequence[dict[str, str]]) -> str | None:
         """What the release said to the last message as the character that the system message names."""
@@ -64,20 +65,23 @@ class Recordings:
 
     def simulator(self, text: str) -> str | None:
         """What the user went on to say in the dialogue whose first reply stands in ``text``."""
-        recording = self._with_first_reply_in(text)
-        return recording.turns[1].user if recording else None
+        found = self._with_first_reply_in(text)
+        return found[0][1].turns[1].user if found else None
 
     def judge(self, text: str) -> str | None:
-        """The verdict on the dialogue whose first reply stands in ``text``, as JSON."""
-        recording = self._with_first_reply_in(text)
-        if recording is None:
+        """The verdict on the dialogue whose first reply stands in ``text``, or on several together, as JSON."""
+        found = self._with_first_reply_in(text)
+        if not found:
             return None
+        release, recording = found[0]
+        if len(found) > 1:
+            return json.dumps(self.diversity[release][recording.character].model_dump(), ensure_ascii=False)
         verdict = {metric: recording.verdict[metric].model_dump() for metric in METRIC_IDS}
         return json.dumps(verdict, ensure_ascii=False)
 
-    def _with_first_reply_in(self, text: str) -> Recording | None:
-        everything = (recording for recordings in self.releases.values() for recording in recordings)
-        return next((found for found in everything if fence(found.turns[0].assistant) in text), None)
+    def _with_first_reply_in(self, text: str) -> list[tuple[str, Recording]]:
+        everything = ((name, recording) for name, recordings in self.releases.items() for recording in recordings)
+        return [(name, found) for name, found in everything if fence(found.turns[0].assistant) in text]
 
 
 def load() -> Recordings:
@@ -92,7 +96,11 @@ def load() -> Recordings:
         scenarios=tuple(whole.scenario(id) for id in chosen["scenarios"]),
     )
     releases = {name: tuple(Recording.model_validate(item) for item in _read(name)) for name in RELEASES}
-    return Recordings(suite, releases)
+    diversity = {
+        name: {character: Verdict.model_validate(verdict) for character, verdict in verdicts.items()}
+        for name, verdicts in _read("diversity").items()
+    }
+    return Recordings(suite, releases, diversity)
 
 
 @asynccontextmanager

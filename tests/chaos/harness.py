@@ -249,7 +249,8 @@ HELD = {
 SAVED = """
     SELECT (SELECT count(*) FILTER (WHERE turn ->> 'assistant' IS NOT NULL) + count(*) FILTER (WHERE place > 1)
             FROM generator.dialogues, jsonb_array_elements(turns) WITH ORDINALITY AS t(turn, place) WHERE run_id = $1)
-        + (SELECT count(*) FROM judge.verdicts WHERE run_id = $1 AND raw IS NOT NULL) AS calls
+        + (SELECT count(*) FROM judge.verdicts WHERE run_id = $1 AND raw IS NOT NULL)
+        + (SELECT count(*) FROM judge.diversity_verdicts WHERE run_id = $1 AND raw IS NOT NULL) AS calls
 """
 
 BLOCKED = "SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"

@@ -100,11 +100,15 @@ async def serve(models: FaultyModels) -> AsyncIterator[FaultyModels]:
 
 
 def _words(body: bytes) -> str:
-    """Scores from a judge, text from anybody else; each body has its own."""
+    """Scores from a judge, text from anybody else; each body has its own.
+
+    Whether a judge was asked about a dialogue or about a batch of replies, what it wants to know is in the answer.
+    """
     own = random.Random(zlib.crc32(body))
     if json.loads(body)["model"] != "judge":
         return f"I hear you, {own.randrange(10**9)}."
-    return json.dumps({metric: {"score": own.randint(1, 5), "explanation": "so it seems"} for metric in METRIC_IDS})
+    scores = {metric: {"score": own.randint(1, 5), "explanation": "so it seems"} for metric in METRIC_IDS}
+    return json.dumps({**scores, "score": own.randint(1, 5), "explanation": "so it seems"})
 
 
 def _completion(text: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from tests.chaos.schedule import TARGETS, schedule
 
 CHARACTERS, SCENARIOS = 6, 8
 DIALOGUES = CHARACTERS * SCENARIOS
-CALLS = 4 * DIALOGUES  # two answers, the follow-up between them, the verdict
+BATCHES = 2 * CHARACTERS  # of each one's sixteen replies ten, and the six that are left
+CALLS = 4 * DIALOGUES + BATCHES  # two answers, the follow-up between them, the verdict; then the batches'
 IN_FLIGHT = 16
 SEED = 1
 

@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from esrp.api import RunError
 from services.gateway.resources import Resources
 from services.gateway.runs import Counts, Place, advanced
 from services.kit.db import row
@@ -22,7 +23,7 @@ async def test_a_run_is_accepted_with_its_plan_and_where_to_follow_it(client: ht
     run = answer.json()
     assert answer.status_code == 202
     assert answer.headers["location"] == run["links"]["self"] == f"/v1/runs/{run['id']}"
-    assert calls(run["plan"]) == (6, 12, 6, 6)
+    assert calls(run["plan"]) == (6, 12, 6, 6 + 2)
     assert (run["status"], run["phase"], run["suite"]) == ("queued", None, "tiny@1")
     assert (await client.get(run["links"]["self"])).json() == run
 
@@ -31,7 +32,7 @@ async def test_a_dry_run_stores_nothing(client: httpx2.AsyncClient) -> None:
     asked = a_run_request(replicates=3, rounds=1, sample={"dialogues": 4, "seed": 7})
     answer = await client.post("/v1/runs?dry_run=true", json=asked)
     assert answer.status_code == 200
-    assert calls(answer.json()["plan"]) == (12, 12, 0, 12)
+    assert calls(answer.json()["plan"]) == (12, 12, 0, 12 + 2)
     assert (await client.get("/v1/runs")).json()["data"] == []
 
 
@@ -183,6 +184,7 @@ async def test_the_manifest_knows_neither_addresses_nor_names(client: httpx2.Asy
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+NOTHING = RunError(code="nothing_generated", message="None of the 4 dialogues could be played.")
 RUNNING: dict[str, Any] = {"status": "running", "phase": "generating", "plan": {"dialogues": 4}, "judges": ["a", "b"]}
 
 
@@ -194,8 +196,10 @@ RUNNING: dict[str, Any] = {"status": "running", "phase": "generating", "plan": {
         ({}, Counts(written=4, done=3), Place("running", "generating")),
         ({}, Counts(written=4, done=3, failed=1, verdicts=5), Place("running", "judging")),
         ({}, Counts(written=4, done=3, failed=1, verdicts=6), Place("running", "analysing")),
+        ({}, Counts(written=4, done=3, failed=1, verdicts=6, unrated=True), Place("running", "judging")),
         ({}, Counts(4, 3, 1, 0, 6, 3, rated=True, summarised=True), Place("succeeded", None)),
-        ({"judges": []}, Counts(4, 4, summarised=True), Place("succeeded", None)),
+        ({}, Counts(4, 0, 4, summarised=True, unrated=True), Place("failed", None, NOTHING)),
+        ({"judges": []}, Counts(4, 4, summarised=True, unrated=True), Place("succeeded", None)),
         ({"status": "cancelling"}, Counts(4, 1, busy=2), Place("cancelling", "generating")),
         ({"status": "cancelling"}, Counts(4, 3), Place("cancelled", None)),
         ({"status": "succeeded", "phase": None}, Counts(), Place("succeeded", None)),

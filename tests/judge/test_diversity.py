@@ -11,6 +11,7 @@ from esrp.prompts.diversity import diversity_messages, repair_messages
 from services.judge.diversity import BatchVerdict, rate_batch, repair_body, request_body, score_in
 from services.judge.panel import panel_rater
 from services.judge.rating import Fault, Score
+from services.kit.budget import Errand
 from services.kit.chat import PATIENCE, ChatClient, Usage
 from services.kit.settings import JudgeSettings
 from tests.fakes import Answer, Models, serve_models
@@ -96,12 +97,18 @@ async def rate() -> AsyncIterator[Rate]:
         left = list(answers)
         async with serve_models(Models(answer=lambda _: left.pop(0))) as models:
             rater = panel_rater(judge(base_url=models.base_url, api_key="sk-secret"), client)
-            verdict = await rate_batch(rater, SABER, REPLIES, "zh", **options)
+            verdict = await rate_batch(rater, SABER, REPLIES, "zh", Errand(), **options)
         assert not left
         return verdict, models.requests
 
     yield ask
     await client.close()
+
+
+def test_an_endpoint_with_structured_output_is_told_the_form() -> None:
+    schema = request_body(judge(structured=True), SABER, REPLIES, "zh")["response_format"]["json_schema"]["schema"]
+    assert schema["required"] == ["score", "explanation"]
+    assert "response_format" not in request_body(judge(), SABER, REPLIES, "zh")
 
 
 def test_what_is_sent_is_a_pure_function_of_judge_and_batch() -> None:
@@ -133,7 +140,7 @@ async def test_two_answers_without_a_score_are_no_score_and_no_fault(rate: Rate)
 
 async def test_where_the_second_question_fails_the_first_answer_is_kept_with_the_reason(rate: Rate) -> None:
     verdict, _ = await rate("我给四分。", (500, {"error": {"message": "out of memory"}}))
-    fault = Fault("server_error", "The judge default: the endpoint failed (500): out of memory")
+    fault = Fault("server_error", "The judge default: the endpoint failed (500): out of memory", retryable=True)
     assert verdict == BatchVerdict(None, "我给四分。", fault, Usage(1, 10, 5))
 
 

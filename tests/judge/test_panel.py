@@ -1,19 +1,20 @@
 """The panel: what a judge is asked, and what is read from what it answers."""
 
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import orjson
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from esrp.dialogue import Character, Dialogue, Turn
 from esrp.metrics import METRIC_IDS, METRICS
-from services.judge.panel import panel_rater, request_body, scores_in
+from services.judge.panel import panel_rater, repair_body, request_body, scores_in
 from services.judge.rating import Fault, Score, Verdict
-from services.kit.budget import Errand
+from services.kit.budget import Errand, bound
 from services.kit.chat import ChatClient, Usage
 from services.kit.settings import JudgeSettings
+from tests.fakes import Answer, Models, serve_models
 
 DIALOGUE = Dialogue(
     character=Character(id="saber", name="阿尔托莉雅", work="Fate", profile="不列颠的王。"),
@@ -133,35 +134,105 @@ def test_what_is_sent_is_a_pure_function_of_judge_and_dialogue() -> None:
     assert request_body(judge(params={"top_p": 1}), DIALOGUE, "zh").keys() == {"model", "messages", "top_p"}
 
 
-async def rated(reply: web.Response) -> Verdict:
-    async def handle(_: web.Request) -> web.Response:
-        return reply
-
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", handle)
-    async with TestServer(app) as server:
-        client = ChatClient()
-        rater = panel_rater(judge(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="sk-secret"), client)
-        verdict = await rater.rate(DIALOGUE, "zh", Errand())
-        await client.close()
-    return verdict
+def test_an_endpoint_with_structured_output_is_told_the_form() -> None:
+    form = request_body(judge(structured=True), DIALOGUE, "zh")["response_format"]
+    assert form["type"] == "json_schema" and form["json_schema"]["schema"]["required"] == list(METRIC_IDS)
+    scored = form["json_schema"]["schema"]["properties"]["fluency"]
+    assert scored["properties"]["score"] == {"type": "integer", "enum": [1, 2, 3, 4, 5]}
 
 
-def answer(text: str) -> web.Response:
-    usage = {"prompt_tokens": 11, "completion_tokens": 3}
-    return web.json_response({"choices": [{"message": {"content": text}, "finish_reason": "stop"}], "usage": usage})
+def test_the_form_of_the_answer_is_part_of_what_a_call_may_cost() -> None:
+    told, untold = (bound(request_body(judge(structured=known), DIALOGUE, "zh"), None) for known in (True, False))
+    form = request_body(judge(structured=True), DIALOGUE, "zh")["response_format"]
+    assert told.tokens - untold.tokens == len(orjson.dumps(form))
 
 
-async def test_a_verdict_keeps_scores_reply_and_cost() -> None:
-    text = json.dumps({"fluency": {"score": 5, "explanation": "像人"}})
-    assert await rated(answer(text)) == Verdict({"fluency": Score(5, "像人")}, text, None, Usage(1, 11, 3))
+Rate = Callable[..., Awaitable[tuple[Verdict, list[dict[str, Any]]]]]
 
 
-async def test_a_reply_without_a_score_is_kept_and_no_fault() -> None:
-    assert await rated(answer("我不评分。")) == Verdict({}, "我不评分。", None, Usage(1, 11, 3))
+@pytest.fixture
+async def rate() -> AsyncIterator[Rate]:
+    """``verdict, requests = await rate(answer, …)``: one dialogue before a judge that gives these answers in turn."""
+    client = ChatClient()
+
+    async def ask(*answers: Answer) -> tuple[Verdict, list[dict[str, Any]]]:
+        left = list(answers)
+        async with serve_models(Models(answer=lambda _: left.pop(0))) as models:
+            rater = panel_rater(judge(base_url=models.base_url, api_key="sk-secret"), client)
+            verdict = await rater.rate(DIALOGUE, "zh", Errand())
+        assert not left
+        return verdict, models.requests
+
+    yield ask
+    await client.close()
 
 
-async def test_a_judge_that_refuses_our_key_is_a_fault_with_its_name() -> None:
-    verdict = await rated(web.json_response({"error": {"message": "bad key sk-secret"}}, status=401))
+NINE = {metric: Score(4, f"因为 {metric}") for metric in METRIC_IDS}
+
+
+async def test_a_verdict_keeps_scores_reply_and_cost(rate: Rate) -> None:
+    text = json.dumps(full())
+    verdict, requests = await rate(text)
+    assert verdict == Verdict(NINE, text, None, Usage(1, 10, 5))
+    assert requests == [request_body(judge(), DIALOGUE, "zh")]
+
+
+async def test_where_a_score_is_missing_the_judge_sees_its_answer_and_is_asked_once_more(rate: Rate) -> None:
+    broken, whole = json.dumps(full())[:-30], json.dumps(full())
+    verdict, requests = await rate(broken, whole)
+    assert verdict == Verdict(NINE, whole, None, Usage(2, 20, 10))
+    assert requests[1] == repair_body(judge(), DIALOGUE, broken, "zh")
+    assert [message["role"] for message in requests[1]["messages"]] == ["system", "user", "assistant", "user"]
+    assert requests[1]["messages"][2]["content"] == broken
+
+
+async def test_of_two_answers_the_one_with_more_scores_counts_and_nothing_is_put_together(rate: Rate) -> None:
+    two, one = json.dumps({"fluency": 5, "coherence": 4}), json.dumps({"consistency": 3})
+    verdict, _ = await rate(two, one)
+    assert verdict == Verdict({"fluency": Score(5, None), "coherence": Score(4, None)}, two, None, Usage(2, 20, 10))
+    verdict, _ = await rate(one, two)
+    assert verdict.raw == two
+
+
+async def test_two_answers_without_a_score_are_kept_and_no_fault(rate: Rate) -> None:
+    verdict, _ = await rate("我不评分。", "还是不评。")
+    assert verdict == Verdict({}, "还是不评。", None, Usage(2, 20, 10))
+
+
+async def test_a_second_question_that_fails_is_a_fault_only_where_the_first_answer_gave_nothing(rate: Rate) -> None:
+    away = (500, {"error": {"message": "out of memory"}})
+    verdict, _ = await rate("我不评分。", away)
+    message = "The judge default: the endpoint failed (500): out of memory"
+    assert verdict == Verdict({}, "我不评分。", Fault("server_error", message, retryable=True), Usage(1, 10, 5))
+    some = json.dumps({"fluency": 5})
+    verdict, _ = await rate(some, away)
+    assert verdict == Verdict({"fluency": Score(5, None)}, some, None, Usage(1, 10, 5))
+
+
+async def test_a_judge_that_refuses_our_key_is_a_fault_with_its_name(rate: Rate) -> None:
+    verdict, _ = await rate((401, {"error": {"message": "bad key sk-secret"}}))
     message = "The judge default: the endpoint does not accept the API key (401): bad key ***"
     assert verdict == Verdict(error=Fault("unauthorized", message))
+
+
+async def test_a_slice_that_ended_meanwhile_asks_no_second_question_and_the_verdict_is_still_to_be_given() -> None:
+    errand = Errand()
+
+    def answer(_: dict[str, Any]) -> Answer:
+        errand.stopped.set()
+        return "我不评分。"
+
+    client = ChatClient()
+    async with serve_models(Models(answer=answer)) as models:
+        verdict = await panel_rater(judge(base_url=models.base_url), client).rate(DIALOGUE, "zh", errand)
+    await client.close()
+    assert verdict == Verdict(stopped=True, usage=Usage(1, 10, 5))
+    assert len(models.requests) == 1
+
+
+async def test_an_empty_answer_is_no_score_and_the_same_question_is_asked_once_more(rate: Rate) -> None:
+    verdict, requests = await rate("", "  ")
+    assert verdict == Verdict({}, "", None, Usage(2, 20, 10))
+    assert requests == [request_body(judge(), DIALOGUE, "zh")] * 2
+    verdict, _ = await rate("", json.dumps(full()))
+    assert verdict.scores == NINE

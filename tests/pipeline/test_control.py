@@ -19,7 +19,7 @@ def spent(run: Run) -> int:
     return run.usage.candidate.calls + run.usage.simulator.calls + run.usage.judge.calls
 
 
-@pytest.mark.parametrize("most", [1, 7, 13])
+@pytest.mark.parametrize("most", [1, 7, 13, 25])
 async def test_a_budget_of_calls_is_never_broken_and_a_larger_one_pays_only_for_the_rest(
     stack: Stack, most: int
 ) -> None:
@@ -29,10 +29,10 @@ async def test_a_budget_of_calls_is_never_broken_and_a_larger_one_pays_only_for_
     dialogues = [dialogue async for dialogue in stack.client.dialogues(run.id)]
     assert sum(len(dialogue.turns) for dialogue in dialogues) == run.usage.candidate.calls
     assert (await stack.client.report(run.id)).status == "budget_exhausted"
-    await stack.client.resume(run.id, {"max_calls": 24})
+    await stack.client.resume(run.id, {"max_calls": 26})
     resumed = await stack.done(run)
-    assert (resumed.status, spent(resumed)) == ("succeeded", 24)
-    assert len(stack.models.requests) == 24
+    assert (resumed.status, spent(resumed)) == ("succeeded", 26)
+    assert len(stack.models.requests) == 26
 
 
 async def test_a_budget_of_tokens_is_never_broken(stack: Stack) -> None:
@@ -81,8 +81,9 @@ async def test_what_failed_is_tried_again_and_the_rest_is_not_paid_twice(stack: 
     assert (await stack.client.retry_failed(run.id)).status == "running"
     retried = await stack.done(run)
     assert (retried.status, retried.progress.failed, retried.progress.judged) == ("succeeded", 0, 6)
-    # Three second answers and their verdicts, and the verdict that had failed.
-    assert len(stack.models.requests) - before == 3 + 3 + 1
+    # Three second answers and their verdicts, the verdict that had failed, and a batch of each character: the first
+    # had none, the second's failed with the same words.
+    assert len(stack.models.requests) - before == 3 + 3 + 1 + 2
     report = await stack.client.report(run.id)
     assert report.coverage.model_dump() == {"dialogues": 6, "scored": 6, "missing": {}}
     with pytest.raises(ApiError) as error:
@@ -99,7 +100,7 @@ async def test_an_extended_run_is_the_run_that_was_asked_for_at_once(stack: Stac
     assert extended.plan.dialogues == 8
     final = await stack.done(run)
     assert (final.status, final.progress.judged) == ("succeeded", 8)
-    assert len(stack.models.requests) == 8 * 4
+    assert len(stack.models.requests) == 8 * 4 + 2  # four replies of a character are no batch yet, eight are
     whole = await stack.done(await stack.run(sample={"dialogues": 4, "seed": 7}, replicates=2))
     assert whole.manifest.sha256 == final.manifest.sha256
     assert (await stack.client.report(whole.id)).sha256 == (await stack.client.report(run.id)).sha256
@@ -156,10 +157,10 @@ async def test_a_pilot_measures_the_tokens_of_a_plan_and_stores_nothing(stack: S
     request = a_run_request(stack.models.base_url, replicates=10, prices=prices)
     plan = (await stack.client.dry_run(request, probe=True)).plan
     assert (plan.dialogues, plan.probed) == (60, 6)
-    # 60 dialogues of four calls with fifteen tokens each, none of which varies; a tenth is allowed for.
+    # 60 dialogues of four calls and 12 batches with fifteen tokens each, none of which varies; a tenth is allowed for.
     assert plan.tokens is not None and plan.cost is not None
-    assert (plan.tokens.low, plan.tokens.high) == (3240, 3960)
-    assert (plan.cost.low, plan.cost.high) == (540.0, 660.0)
+    assert (plan.tokens.low, plan.tokens.high) == (3402, 4158)
+    assert (plan.cost.low, plan.cost.high) == (648.0, 792.0)
     assert len(stack.models.requests) == 6 * 4
     assert [run.id async for run in stack.client.runs()] == before
 

@@ -26,7 +26,7 @@ async def test_a_bots_endpoint_becomes_a_report(stack: Stack) -> None:
     assert run.usage.model_dump() == {
         "candidate": {"calls": 12, "prompt_tokens": 120, "completion_tokens": 60},
         "simulator": {"calls": 6, "prompt_tokens": 60, "completion_tokens": 30},
-        "judge": {"calls": 6, "prompt_tokens": 60, "completion_tokens": 30},
+        "judge": {"calls": 8, "prompt_tokens": 80, "completion_tokens": 40},  # six dialogues, a batch of each character
     }
     assert report.coverage.model_dump() == {"dialogues": 6, "scored": 6, "missing": {}}
     assert {name: metric.mean for name, metric in report.metrics.items()} == dict.fromkeys(METRIC_IDS, 4.0)
@@ -248,7 +248,8 @@ async def test_a_deleted_run_is_gone_from_sight_at_once_and_from_every_table_soo
             assert (await client.get(path)).status_code == 404
         assert (await client.delete(f"/v1/runs/{run.id}")).status_code == 404
     engine = open_engine(stack.environment["ESRP_DATABASE_URL"], "postgres")
-    tables = ("gateway.events", "generator.dialogues", "judge.verdicts", "analytics.ratings", "analytics.reports")
+    judged = ("judge.verdicts", "judge.diversity_verdicts", "judge.diversity_plans")
+    tables = ("gateway.events", "generator.dialogues", *judged, "analytics.ratings", "analytics.reports")
     left = " + ".join(f"(SELECT count(*) FROM {table} WHERE run_id = :run)" for table in tables)
     async with asyncio.timeout(30):
         while True:

@@ -18,7 +18,7 @@ TWO_CHARACTERS = (FOLDER / "suites" / "two-characters.yaml").read_text("utf-8")
 async def test_ten_rounds_take_ten_answers_and_nine_more_questions_a_dialogue_in_order(stack: Stack) -> None:
     run = await stack.done(await stack.run(rounds=10, sample={"dialogues": 2}))
     assert (run.status, run.plan.candidate_calls, run.plan.simulator_calls) == ("succeeded", 20, 18)
-    assert (run.usage.candidate.calls, run.usage.simulator.calls, run.usage.judge.calls) == (20, 18, 2)
+    assert (run.usage.candidate.calls, run.usage.simulator.calls, run.usage.judge.calls) == (20, 18, 2 + 2)
     asked, simulated = by_user(stack.models.sent_to("bot")), by_user(stack.models.sent_to("simulator"))
     assert [len(requests) for requests in asked.values()] == [10, 10]
     assert {user: len(requests) for user, requests in simulated.items()} == dict.fromkeys(asked, 9)

@@ -5,9 +5,13 @@ import httpx2
 import pytest
 
 from esrp.dialogue import Dialogue
+from esrp.diversity import Reply, batches
 from esrp.metrics import METRIC_IDS, SCORES
 from esrp.prompts import load as load_prompt
+from esrp.prompts.diversity import diversity_messages
 from esrp.prompts.judging import judge_messages
+from services.judge.diversity import score_in
+from services.judge.rating import Score
 from services.stack.recorded import JUDGE, RELEASES, SIMULATOR, Recording, Recordings, latency, load, serving
 
 RECORDINGS = load()
@@ -70,6 +74,27 @@ def test_a_candidate_gives_the_recorded_replies_to_the_prompts_of_the_suite() ->
         assert RECORDINGS.candidate(release, messages) == first.assistant
         messages += [{"role": "assistant", "content": first.assistant}, {"role": "user", "content": second.user}]
         assert RECORDINGS.candidate(release, messages) == second.assistant
+
+
+def test_a_judge_gives_the_recorded_verdict_on_the_replies_of_each_character_and_release() -> None:
+    places = {scenario.id: place for place, scenario in enumerate(RECORDINGS.suite.scenarios)}
+    for release in RELEASES:
+        replies = [
+            Reply(recording.character, places[recording.scenario], round, turn.assistant)
+            for recording in RECORDINGS.releases[release]
+            for round, turn in enumerate(recording.turns, start=1)
+        ]
+        made = batches(replies)
+        assert [(batch.character, batch.number) for batch in made] == [
+            (id, 1) for id in sorted(character.id for character in RECORDINGS.suite.characters)
+        ]
+        for batch in made:
+            character = RECORDINGS.suite.character(batch.character)
+            messages = diversity_messages(character, batch.texts, RECORDINGS.suite.language)
+            text = RECORDINGS.judge("\n".join(message["content"] for message in messages))
+            assert text is not None
+            recorded = RECORDINGS.diversity[release][batch.character]
+            assert score_in(text) == Score(recorded.score, recorded.explanation)
 
 
 def test_a_judge_gives_the_recorded_verdict_on_the_prompts_of_the_panel() -> None:

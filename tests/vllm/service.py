@@ -27,12 +27,17 @@ STARTED = 300.0  # seconds: alone on the machine it takes 30, beside others over
 
 @dataclass
 class JudgeService:
-    """The service, and where its vLLM is."""
+    """The service, and where its vLLM is.
+
+    ``settings`` are those of any service beside it; ``models_port`` is where its judge of kind chat shall be.
+    """
 
     process: "subprocess.Popen[bytes]"
     http: httpx2.Client
     vllm: httpx2.Client
     model: str
+    settings: dict[str, str]
+    models_port: int
     log: Path
 
     def ready(self) -> tuple[int, dict[str, bool]]:
@@ -79,27 +84,34 @@ def start(
     folder: Path, base: Path, adapter: Path, database: str, redis_url: str, key_file: Path
 ) -> Iterator[JudgeService]:
     """Start it, wait until its vLLM is ready, and stop it in the end."""
-    port, vllm_port, model = _free_port(), _free_port(), adapter_name("judge", adapter)
+    (port, vllm_port, models_port), model = (free_port() for _ in range(3)), adapter_name("judge", adapter)
     serve = {"model": str(base), "adapter": str(adapter), "python": sys.executable, "port": vllm_port, "cpu": True}
     config = folder / "esrp.yaml"
-    config.write_text(json.dumps({"judges": [{"name": "lora", "kind": "lora", "model": model, "serve": serve}]}))
-    variables = {
+    pointed = {"base_url": f"http://127.0.0.1:{vllm_port}/v1", "tokenizer": str(base), "base_model": base.name}
+    judges = [
+        {"name": "lora", "kind": "lora", "model": model, "serve": serve},
+        {"name": "pointed", "kind": "lora", "model": model, **pointed},
+        {"name": "panel", "kind": "chat", "model": "judge", "base_url": f"http://127.0.0.1:{models_port}/v1"},
+    ]
+    config.write_text(json.dumps({"judges": judges}))
+    settings = {
         "ESRP_CONFIG": str(config),
         "ESRP_DATABASE_URL": database,
         "ESRP_REDIS_URL": redis_url,
         "ESRP_SECRET_KEY_FILE": str(key_file),
-        "ESRP_LISTEN": f"tcp:127.0.0.1:{port}",
+        "ESRP_SERVICES__JUDGE": f"http://127.0.0.1:{port}",
     }
+    variables = {**os.environ, **settings, "ESRP_LISTEN": f"tcp:127.0.0.1:{port}"}
     command = [os.environ["ESRP_PYTHON"], "-P", "-m", "services.judge"]
     log = folder / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=output, stderr=output)
+        process = subprocess.Popen(command, env=variables, stdout=output, stderr=output)
     headers = {INTERNAL: KeyFile(key_file).internal_token}
     with (
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as http,
         httpx2.Client(base_url=f"http://127.0.0.1:{vllm_port}", timeout=60) as vllm,
     ):
-        started = JudgeService(process, http, vllm, model, log)
+        started = JudgeService(process, http, vllm, model, settings, models_port, log)
         try:
             started.until(lambda: _answers(started))
             yield started
@@ -149,7 +161,7 @@ def _name(pid: int) -> str:
         return ""
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

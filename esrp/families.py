@@ -1,0 +1,73 @@
+"""Which family a model is of: models rate their own kind higher, so that a relative as judge is worth a warning."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+# The families' names, and the words at whose beginning a model id tells them.
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "gpt": ("gpt", "chatgpt", "o1", "o3", "o4", "davinci"),
+    "claude": ("claude",),
+    "gemini": ("gemini", "gemma", "palm"),
+    "qwen": ("qwen", "qwq", "qvq", "tongyi"),
+    "deepseek": ("deepseek",),
+    "llama": ("llama", "vicuna"),
+    "glm": ("glm", "chatglm", "zhipu"),
+    "doubao": ("doubao", "skylark"),
+    "minimax": ("minimax", "abab"),
+    "mistral": ("mistral", "mixtral", "ministral", "magistral", "codestral"),
+    "kimi": ("kimi", "moonshot"),
+    "hunyuan": ("hunyuan",),
+    "ernie": ("ernie",),
+    "yi": ("yi",),
+    "baichuan": ("baichuan",),
+    "internlm": ("internlm",),
+    "grok": ("grok",),
+    "phi": ("phi",),
+    "command": ("command",),
+}
+
+
+class Fields(Protocol):
+    """A row of a database, or anything else with named fields."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """The field of that name."""
+
+
+def family(model: str) -> str | None:
+    """The family that a model id names, as ``gpt`` for ``openai/gpt-4.1``; of several the last; ``None`` for others.
+
+    The last, because a distilled or fine-tuned model says first who made it: ``deepseek-r1-distill-qwen-7b`` is a qwen.
+    """
+    found = [_FAMILY_OF[name] for name in _NAME.findall(model.casefold())]
+    return found[-1] if found else None
+
+
+def warnings_of(candidate: Iterable[str], judges: Mapping[str, str], simulator: str | None = None) -> list[str]:
+    """A sentence for every judge (name → model id) and simulator of a family that one of the candidate's models has."""
+    kin = {found: model for model in candidate if (found := family(model)) is not None}
+    told = [
+        f"The judge {name} ({model}) is of the candidate's family ({found}): judges tend to prefer their own kind."
+        for name, model in judges.items()
+        if (found := family(model)) in kin
+    ]
+    if simulator is not None and (found := family(simulator)) in kin:
+        told.append(f"The simulated user ({simulator}) is of the candidate's family ({found}).")
+    return told
+
+
+def warnings_in(run: Fields) -> list[str]:
+    """The same for a run as it is stored: its candidate, the names of its judges, and its manifest."""
+    candidate, manifest = run["candidate"], run["manifest"]
+    named = (run["candidate_name"], candidate.get("model") or "", *(candidate.get("models") or {}).values())
+    entries = zip(sorted(run["judges"]), manifest.get("judges") or (), strict=False)  # entries go by the judges' names
+    judges = {name: entry.get("base") or entry["model"] for name, entry in entries}
+    simulator = manifest.get("simulator")
+    return warnings_of(named, judges, simulator.get("model") if isinstance(simulator, Mapping) else None)
+
+
+_FAMILY_OF = {word: name for name, words in FAMILIES.items() for word in words}
+# A whole word, or one with a number behind it: `qwen3`, `o3-mini`, `yi-34b`; not the `yi` of `yield`.
+_WORDS = "|".join(sorted(map(re.escape, _FAMILY_OF), key=len, reverse=True))
+_NAME = re.compile(rf"(?<![a-z0-9])({_WORDS})(?![a-z])")

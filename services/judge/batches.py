@@ -1,0 +1,283 @@
+"""The queries of judged diversity: batches of a run's replies, made as the replies come, claimed and saved."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.canonical import digest
+from esrp.diversity import BATCH, Batch, Reply, batches
+from esrp.suite import Suite
+from services.judge import store
+from services.judge.diversity import BatchVerdict
+from services.judge.store import ATTEMPTS, BUSY, shown
+from services.kit.db import count, json, row, rows
+
+TO_COME = "to come"  # this very string, in the place of a reply
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedBatch:
+    """A judge's verdict on a batch that is ours to give until the lease ends."""
+
+    id: UUID
+    judge: str
+    character: str
+    batch: int
+    replies: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBatch:
+    """A verdict to be saved."""
+
+    id: UUID
+    verdict: BatchVerdict
+
+
+def judges_of(run: RowMapping) -> list[str]:
+    """The run's judges that rate diversity: those of kind chat, whose entries in its manifest go by name.
+
+    None for a run of before diversity was rated: its manifest does not know of it.
+    """
+    manifest = run["manifest"]
+    if not manifest.get("diversity"):
+        return []
+    return [
+        name for name, entry in zip(sorted(run["judges"]), manifest["judges"], strict=True) if entry["kind"] == "chat"
+    ]
+
+
+async def expect(tx: AsyncConnection, run_id: UUID) -> None:
+    """Write down what the run's judges shall rate: what is known already, and all of it once the run is played.
+
+    A batch is known early if its replies are there and those before it are there or may still come. One of them that
+    never comes moves the others up: other replies make another verdict, and the old one is outdated. What is there and
+    still the same replies stays.
+    """
+    await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"diversity:{run_id}")
+    run = await store.run(tx, run_id)
+    if run is None:
+        return
+    is_played = await row(tx, f"SELECT r.id FROM gateway.runs_v1 r WHERE r.id = :run AND {_UNPLANNED}", run=run_id)
+    if is_played is None and not await is_due(tx, run):
+        return
+    played, replies = await _replies(tx, run)
+    wanted = list(_wanted(run, [b for b in batches(replies) if not any(text is TO_COME for text in b.texts)]))
+    await _write(tx, run, wanted)
+    if is_played is not None:
+        await _settle(tx, run, [id for id, _, _ in wanted])
+    await count(
+        tx,
+        "INSERT INTO judge.diversity_plans AS p (run_id, tenant_id, revision, played)"
+        " VALUES (:run, :tenant, :revision, :played) ON CONFLICT (run_id) DO UPDATE SET played = excluded.played,"
+        " revision = greatest(p.revision, excluded.revision)",
+        run=run_id,
+        tenant=run["tenant_id"],
+        revision=run["revision"] if is_played is not None else None,
+        played=played,
+    )
+
+
+async def is_due(tx: AsyncConnection, run: RowMapping) -> bool:
+    """Whether enough was played since the batches of a run under way were made that more of them may be known."""
+    if not judges_of(run):
+        return False
+    sql = """
+        SELECT d.played FROM (SELECT count(*) AS written, count(*) FILTER (WHERE state = 'done') AS played
+            FROM generator.dialogues_v1 WHERE run_id = :run) d
+        LEFT JOIN judge.diversity_plans p ON p.run_id = :run
+        WHERE d.written >= :dialogues AND d.played >= coalesce(p.played, 0) + greatest(:least, d.written / 16)
+            AND p.revision IS DISTINCT FROM :revision"""
+    values = {"dialogues": run["plan"]["dialogues"], "revision": run["revision"], "least": BATCH}
+    return await row(tx, sql, run=run["id"], **values) is not None
+
+
+async def claim(
+    tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, *, wanted: int, cap: int
+) -> list[ClaimedBatch]:
+    """Lease up to ``wanted`` verdicts of an open run; the judge's dialogues count against the same ``cap``."""
+    await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"judge:{judge}")
+    claimed = await rows(
+        tx,
+        f"""
+        WITH free AS (
+            SELECT v.id FROM judge.diversity_verdicts v
+            WHERE v.run_id = :run AND v.judge = :judge AND {_FREE}
+                AND EXISTS (SELECT FROM gateway.runs_v1 r WHERE r.id = :run AND r.status IN ('queued', 'running'))
+                AND EXISTS (SELECT FROM judge.slices l WHERE l.id = :slice AND l.expires_at > now())
+            ORDER BY v.id
+            LIMIT greatest(0, least(:wanted, :cap - ({BUSY})))
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE judge.diversity_verdicts v SET state = 'rating', slice_id = :slice FROM free WHERE v.id = free.id
+        RETURNING v.id, v.judge, v.character, v.batch, v.replies
+        """,
+        run=run_id,
+        judge=judge,
+        slice=slice_id,
+        wanted=wanted,
+        cap=cap,
+    )
+    return [ClaimedBatch(**r) for r in claimed]
+
+
+async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[GivenBatch]) -> list[bool]:
+    """Write all of them in one statement, fenced by the lease; says of each whether it was still ours."""
+    verdicts = [g.verdict for g in given]
+    written = await rows(
+        tx,
+        """
+        UPDATE judge.diversity_verdicts v SET
+            state = CASE WHEN v.outdated THEN 'outdated'
+                WHEN x.stopped OR x.retryable AND v.attempts + 1 < :attempts THEN 'waiting'
+                WHEN x.error IS NULL THEN 'done' ELSE 'failed' END,
+            score = x.score,
+            explanation = x.explanation,
+            raw = x.raw,
+            error = CAST(x.error AS jsonb),
+            attempts = v.attempts + (NOT x.stopped)::int,
+            not_before = CASE WHEN x.retryable THEN now() + make_interval(secs => 5 * 3 ^ v.attempts) END,
+            slice_id = NULL,
+            calls = v.calls + x.calls,
+            prompt_tokens = v.prompt_tokens + x.prompt_tokens,
+            completion_tokens = v.completion_tokens + x.completion_tokens,
+            finished_at = now()
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:scores AS smallint[]), CAST(:explanations AS text[]),
+            CAST(:raws AS text[]), CAST(:errors AS text[]), CAST(:retryable AS boolean[]), CAST(:stopped AS boolean[]),
+            CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))
+            AS x(id, score, explanation, raw, error, retryable, stopped, calls, prompt_tokens, completion_tokens)
+        WHERE v.id = x.id AND v.slice_id = :slice AND v.state = 'rating'
+        RETURNING v.id
+        """,
+        slice=slice_id,
+        ids=[g.id for g in given],
+        scores=[v.score and v.score.score for v in verdicts],
+        explanations=[v.score and v.score.explanation for v in verdicts],
+        raws=[v.raw for v in verdicts],
+        errors=[None if v.error is None else json(shown(v.error)) for v in verdicts],
+        retryable=[v.error is not None and v.error.retryable for v in verdicts],
+        stopped=[v.stopped for v in verdicts],
+        attempts=ATTEMPTS,
+        calls=[v.usage.calls for v in verdicts],
+        prompt_tokens=[v.usage.prompt_tokens for v in verdicts],
+        completion_tokens=[v.usage.completion_tokens for v in verdicts],
+    )
+    ours = {r["id"] for r in written}
+    return [g.id in ours for g in given]
+
+
+async def is_left(tx: AsyncConnection, run_id: UUID) -> bool:
+    """Whether batches of the run wait for somebody."""
+    sql = f"SELECT v.id FROM judge.diversity_verdicts v WHERE v.run_id = :run AND {_FREE} LIMIT 1"
+    return await row(tx, sql, run=run_id) is not None
+
+
+async def unrated_runs(tx: AsyncConnection) -> list[UUID]:
+    """Open runs that are played and whose batches are still to be made, or to be rated and nobody is about to."""
+    found = await rows(
+        tx,
+        f"""
+        SELECT r.id FROM gateway.runs_v1 r WHERE r.status IN ('queued', 'running') AND ({_UNPLANNED}
+            OR EXISTS (SELECT FROM judge.diversity_verdicts v WHERE v.run_id = r.id AND {_FREE}))
+        """,
+    )
+    return [r["id"] for r in found]
+
+
+async def free_abandoned(tx: AsyncConnection) -> None:
+    """Give back what dead leases hold, whatever became of the run."""
+    await count(
+        tx,
+        "UPDATE judge.diversity_verdicts v SET slice_id = NULL,"
+        " state = CASE WHEN v.outdated THEN 'outdated' ELSE 'waiting' END WHERE v.state = 'rating'"
+        " AND NOT EXISTS (SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now())",
+    )
+
+
+Wanted = tuple[UUID, str, Batch]  # a verdict's id, its judge, the batch
+
+
+def _wanted(run: RowMapping, made: Sequence[Batch]) -> Iterator[Wanted]:
+    for batch in made:
+        replies = digest(list(batch.texts))
+        for judge in judges_of(run):
+            words = ("diversity", batch.character, str(batch.number), judge, replies)
+            yield uuid5(run["id"], "\x1f".join(words)), judge, batch
+
+
+async def _replies(tx: AsyncConnection, run: RowMapping) -> tuple[int, list[Reply]]:
+    """How many dialogues were played, and what the candidate said in them; ``TO_COME`` for what it may still say.
+
+    Own logs stand after the suite's scenarios.
+    """
+    scenarios = Suite.model_validate(run["suite"]).scenarios
+    places = {scenario.id: place for place, scenario in enumerate(scenarios)}
+    found = await rows(
+        tx,
+        "SELECT character, scenario, replicate, position, state, jsonb_path_query_array(turns, '$[*].assistant')"
+        " AS replies FROM generator.dialogues_v1 WHERE run_id = :run AND state <> 'failed'",
+        run=run["id"],
+    )
+    rounds = run["rounds"]
+    replies = [
+        Reply(d["character"], places.get(d["scenario"], len(places) + d["position"]), round_, text, d["replicate"])
+        for d in found
+        for round_, text in enumerate(d["replies"] if d["state"] == "done" else [TO_COME] * rounds, start=1)
+    ]
+    return sum(d["state"] == "done" for d in found), replies
+
+
+async def _settle(tx: AsyncConnection, run: RowMapping, wanted: Sequence[UUID]) -> None:
+    """What is not wanted is outdated, and what failed before the run was told to try again waits again."""
+    await count(
+        tx,
+        "UPDATE judge.diversity_verdicts SET outdated = true,"
+        " state = CASE WHEN state = 'rating' THEN state ELSE 'outdated' END"
+        " WHERE run_id = :run AND NOT outdated AND id <> ALL(CAST(:ids AS uuid[]))",
+        run=run["id"],
+        ids=wanted,
+    )
+    await count(
+        tx,
+        "UPDATE judge.diversity_verdicts SET state = 'waiting', attempts = 0, not_before = NULL, finished_at = NULL"
+        " WHERE run_id = :run AND state = 'failed' AND finished_at < CAST(:at AS timestamptz)",
+        run=run["id"],
+        at=run["retry_at"],
+    )
+
+
+async def _write(tx: AsyncConnection, run: RowMapping, wanted: Sequence[Wanted]) -> None:
+    await count(
+        tx,
+        """
+        INSERT INTO judge.diversity_verdicts AS v (id, tenant_id, run_id, character, batch, judge, replies, state)
+        SELECT x.id, :tenant, :run, x.character, x.batch, x.judge, CAST(x.replies AS jsonb), 'waiting'
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:characters AS text[]), CAST(:batches AS integer[]),
+            CAST(:judges AS text[]), CAST(:replies AS text[])) AS x(id, character, batch, judge, replies)
+        ON CONFLICT (id) DO UPDATE SET outdated = false,
+            state = CASE WHEN v.state = 'outdated' THEN 'waiting' ELSE v.state END WHERE v.outdated
+        """,
+        tenant=run["tenant_id"],
+        run=run["id"],
+        ids=[id for id, _, _ in wanted],
+        characters=[batch.character for _, _, batch in wanted],
+        batches=[batch.number for _, _, batch in wanted],
+        judges=[judge for _, judge, _ in wanted],
+        replies=[json(batch.texts) for _, _, batch in wanted],
+    )
+
+
+# A verdict that nobody holds: it waits and may be given now, or its holder's lease is over.
+_FREE = """(v.state = 'waiting' AND (v.not_before IS NULL OR v.not_before <= now())
+    OR v.state = 'rating' AND NOT v.outdated AND NOT EXISTS (
+        SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now()))"""
+
+# Every dialogue has ended, at least one was played, and the batches of this revision were not made yet.
+_UNPLANNED = """cardinality(r.judges) > 0
+    AND EXISTS (SELECT FROM generator.dialogues_v1 d WHERE d.run_id = r.id AND d.state = 'done')
+    AND (SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id AND (d.state = 'done'
+        OR d.state = 'failed' AND coalesce(d.finished_at >= r.retry_at, true))) >= (r.plan ->> 'dialogues')::int
+    AND NOT EXISTS (SELECT FROM judge.diversity_plans p WHERE p.run_id = r.id AND p.revision = r.revision)"""
