@@ -94,7 +94,7 @@ def agreement(ratings: Ratings, kind: str, *, permutations: int = PERMUTATIONS) 
 
 def against_humans(ratings: Ratings, judge: str) -> dict[str, AgainstHumans]:
     """The judge with that rater id against every human rating of the same dialogue and metric, metric by metric."""
-    return dict(zip(METRIC_IDS, map(_against, _judge_and_human(ratings, judge)), strict=True))
+    return dict(zip(METRIC_IDS, map(compared, _judge_and_human(ratings, judge)), strict=True))
 
 
 # --- cells and pairs --------------------------------------------------------------------------------------------------
@@ -157,7 +157,8 @@ def _of_kind(ratings: Ratings, kind: str) -> NDArray[np.bool_]:
     return names[ratings.codes["kind"]]
 
 
-def _against(joint: Integers) -> AgainstHumans:
+def compared(joint: Integers) -> AgainstHumans:
+    """A table (5 × 5) of how often each (judge, other) pair of scores occurs, in the coefficients of the card."""
     n = int(joint.sum())
     return AgainstHumans(
         n=n,

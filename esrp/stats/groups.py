@@ -19,7 +19,7 @@ from esrp.stats.scores import HIGHEST, LOWEST, METHOD, Method, Score, Scores
 Labels: TypeAlias = Callable[[str, str | None], str | None]
 Weights: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
-CHUNK = 100  # replicates at once: what is worked on stays in the cache; the numbers do not depend on it
+CHUNK = 1100  # replicates at once, over all candidates: what is worked on stays in the cache; it moves no number
 KEPT = 256 * 2**20  # bytes of weights: a full study's are 24 MB, and more than this is made anew for every group
 EXACT = 2**24  # below it sums of integers are exact in float32, which multiplies twice as fast
 SCORES = (METRIC_IDS, *map(metrics_of, DIMENSIONS), *((metric,) for metric in METRIC_IDS))
@@ -161,6 +161,7 @@ class _Resamples:
         largest = max(int(frame.sums.max(initial=0)), int(frame.counts.max(initial=0)))
         self._type: type[Any] = np.float32 if self._units * largest < EXACT else np.float64
         self._both = np.concatenate([frame.sums, frame.counts], axis=1).astype(self._type)
+        self._chunk = max(100, CHUNK // max(1, frame.sums.shape[1]))
         keeps = self._units * replicates * self._both.itemsize <= KEPT
         self._kept = list(self._drawn()) if keeps else None
 
@@ -185,8 +186,8 @@ class _Resamples:
 
     def _drawn(self) -> Iterator[Weights]:
         """Chunks of the weights, units × replicates."""
-        for start in range(0, self._replicates, CHUNK):
-            stop = min(start + CHUNK, self._replicates)
+        for start in range(0, self._replicates, self._chunk):
+            stop = min(start + self._chunk, self._replicates)
             yield np.ascontiguousarray(weights(self._seed, self._units, start, stop).T, dtype=self._type)
 
 

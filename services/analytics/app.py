@@ -1,7 +1,10 @@
 """The analytics service's web half: health, metrics, and what the gateway asks."""
 
+import asyncio
+
 from fastapi import FastAPI
 
+from services.analytics import cards, figures, gates
 from services.analytics.api import IMPORT, router
 from services.analytics.resources import Resources
 from services.kit.db import answers
@@ -23,5 +26,9 @@ def create_app(resources: Resources) -> FastAPI:
         uploads=(IMPORT,),
     )
     app.state.resources = resources
+    app.state.measuring = asyncio.Lock()
     app.include_router(router)
+    app.include_router(figures.router)
+    app.include_router(cards.router)
+    app.include_router(gates.router)
     return app

@@ -1,11 +1,12 @@
 """A file of ratings: read, checked line by line, and matched with the dialogues that it names."""
 
 import csv
+import gc
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeAlias, TypeVar
 from uuid import UUID
 
 import orjson
@@ -15,12 +16,23 @@ from esrp.errors import Fault, InvalidInput, NotFound
 from esrp.metrics import METRIC_IDS
 from services.kit.ids import decode
 
-REQUIRED = ("run", "character", "scenario", "metric", "rater", "score")
-OPTIONAL = ("rater_kind", "replicate")
+L = TypeVar("L")
+T = TypeVar("T")
+P = ParamSpec("P")
 LISTED = 100  # faults; a file with more is wrong as a whole
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = Iterator[tuple[int, Record]]
+
+
+class Columns(NamedTuple):
+    """The columns that a file must have, and those that it may have."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+
+
+COLUMNS = Columns(("run", "character", "scenario", "metric", "rater", "score"), ("rater_kind", "replicate"))
 
 
 class Line(NamedTuple):
@@ -103,19 +115,32 @@ def parse(body: bytes, content_type: str) -> Parsed:
 
     Columns that we do not know are named, in their order.
     """
+    return Parsed(*read(body, content_type, COLUMNS, _line))
+
+
+class Read(NamedTuple, Generic[L]):
+    """What ``read`` makes of a file."""
+
+    lines: list[L]
+    ignored_columns: list[str]
+    wrong: list[Wrong]
+
+
+def read(body: bytes, content_type: str, columns: Columns, line: Callable[[int, Record], L]) -> Read[L]:
+    """Each record with its line number given to ``line``, whose ``ValueError`` says what is wrong with it."""
     wrong: list[Wrong] = []
     ignored: dict[str, None] = {}
     lines = []
-    read = _ndjson if "json" in content_type.lower() else _csv
-    for number, record in read(body.removeprefix(b"\xef\xbb\xbf"), ignored, wrong):
+    records = _ndjson if "json" in content_type.lower() else _csv
+    for number, record in records(body.removeprefix(b"\xef\xbb\xbf"), columns, ignored, wrong):
         try:
-            lines.append(_line(number, record))
+            lines.append(line(number, record))
         except ValueError as error:
             wrong.append(Wrong(number, str(error)))
-    return Parsed(lines, list(ignored), wrong)
+    return Read(lines, list(ignored), wrong)
 
 
-def _csv(body: bytes, ignored: dict[str, None], wrong: list[Wrong]) -> Records:
+def _csv(body: bytes, columns: Columns, ignored: dict[str, None], wrong: list[Wrong]) -> Records:
     """The records of a CSV file with a header; an empty field is ``None``."""
     try:
         text = body.decode()
@@ -124,9 +149,9 @@ def _csv(body: bytes, ignored: dict[str, None], wrong: list[Wrong]) -> Records:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        if reason := _wrong_header(header):
+        if reason := _wrong_header(header, columns):
             return wrong.append(Wrong(1, reason))
-        ignored |= dict.fromkeys(name for name in header if name not in REQUIRED + OPTIONAL)
+        ignored |= dict.fromkeys(name for name in header if name not in columns.required + columns.optional)
         first = reader.line_num + 1  # of the record: a quoted field may hold line ends
         for values in reader:
             if len(values) == len(header):
@@ -140,15 +165,15 @@ def _csv(body: bytes, ignored: dict[str, None], wrong: list[Wrong]) -> Records:
         wrong.append(Wrong(max(1, reader.line_num), f"this is not CSV: {error}"))
 
 
-def _wrong_header(header: Sequence[str]) -> str | None:
-    if lacking := [name for name in REQUIRED if name not in header]:
+def _wrong_header(header: Sequence[str], columns: Columns) -> str | None:
+    if lacking := [name for name in columns.required if name not in header]:
         return f"the header lacks the column{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}"
     if twice := sorted({name for name in header if header.count(name) > 1}):
         return f"the header names {', '.join(twice)} twice"
     return None
 
 
-def _ndjson(body: bytes, ignored: dict[str, None], wrong: list[Wrong]) -> Records:
+def _ndjson(body: bytes, columns: Columns, ignored: dict[str, None], wrong: list[Wrong]) -> Records:
     """The objects of a file with one JSON object a line."""
     for number, text in enumerate(body.split(b"\n"), 1):
         if len(wrong) >= LISTED:
@@ -162,10 +187,10 @@ def _ndjson(body: bytes, ignored: dict[str, None], wrong: list[Wrong]) -> Record
             continue
         if not isinstance(record, dict):
             wrong.append(Wrong(number, "this is not a JSON object"))
-        elif lacking := [name for name in REQUIRED if name not in record and name != "score"]:
+        elif lacking := [name for name in columns.required if name not in record and name != "score"]:
             wrong.append(Wrong(number, f"{', '.join(lacking)} is missing"))
         else:
-            ignored |= dict.fromkeys(name for name in record if name not in REQUIRED + OPTIONAL)
+            ignored |= dict.fromkeys(name for name in record if name not in columns.required + columns.optional)
             yield number, record
 
 
@@ -173,18 +198,19 @@ def _line(number: int, record: Record) -> Line:
     """The row; ``ValueError`` says which column is wrong and how."""
     return Line(
         number=number,
-        run=_text(record, "run"),
-        character=_text(record, "character"),
-        scenario=None if record["scenario"] in (None, "") else _text(record, "scenario"),
+        run=text(record, "run"),
+        character=text(record, "character"),
+        scenario=None if record["scenario"] in (None, "") else text(record, "scenario"),
         replicate=_replicate(record.get("replicate")),
         metric=_metric(record["metric"]),
-        rater=_text(record, "rater"),
-        kind=_kind(record.get("rater_kind")),
-        score=_score(record.get("score")),
+        rater=text(record, "rater"),
+        kind=kind(record.get("rater_kind")),
+        score=score(record.get("score")),
     )
 
 
-def _text(record: Record, name: str) -> str:
+def text(record: Record, name: str) -> str:
+    """The column's text; a number is taken as it is written."""
     value = record[name]
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)  # raters are often numbered
@@ -201,7 +227,8 @@ def _metric(value: Any) -> str:
     raise ValueError(f"metric {value!r} is none of {', '.join(METRIC_IDS)}")
 
 
-def _kind(value: Any) -> RaterKind:
+def kind(value: Any) -> RaterKind:
+    """Of the rater: people unless said otherwise."""
     if value in (None, "", "human"):
         return "human"
     if value == "judge":
@@ -210,14 +237,17 @@ def _kind(value: Any) -> RaterKind:
 
 
 def _replicate(value: Any) -> int | None:
-    if value in (None, ""):
-        return None
+    return None if value in (None, "") else counted("replicate", value)
+
+
+def counted(name: str, value: Any) -> int:
+    """A whole number from 1 to 9999."""
     if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,3}(\.0+)?", str(value)):
-        raise ValueError(f"replicate {value!r} is not a whole number from 1")
+        raise ValueError(f"{name} {value!r} is not a whole number from 1")
     return int(float(value))
 
 
-def _score(value: Any) -> int | None:
+def score(value: Any) -> int | None:
     """1 to 5. ``4.0`` is a 4: spreadsheets write whole numbers so where a column has gaps."""
     if value in (None, ""):
         return None
@@ -231,7 +261,12 @@ def _score(value: Any) -> int | None:
 
 def run_ids(parsed: Parsed) -> list[UUID]:
     """The runs that the lines name, as far as these are ids."""
-    found = (_run_id(text) for text in {line.run for line in parsed.lines})
+    return ids_in(line.run for line in parsed.lines)
+
+
+def ids_in(names: Iterable[str]) -> list[UUID]:
+    """Those of the names that are ids of runs, each once."""
+    found = (run_id(name) for name in set(names))
     return sorted(id for id in found if id is not None)
 
 
@@ -247,14 +282,14 @@ def resolve(parsed: Parsed, dialogues: Dialogues, *, replace: bool) -> Resolved:
     missing = 0
     for line in parsed.lines:
         try:
-            run_id, meant = find(line)
+            in_run, meant = find(line)
         except ValueError as error:
             wrong.append(Wrong(line.number, str(error)))
             continue
         if line.score is None:
             missing += 1
             continue
-        cell = _cell(line, run_id, meant, line.score)
+        cell = _cell(line, in_run, meant, line.score)
         known = cells.setdefault((meant.id, cell.metric, cell.rater, cell.kind), cell)
         if known.score != cell.score and replace:
             cells[meant.id, cell.metric, cell.rater, cell.kind] = cell
@@ -266,9 +301,9 @@ def resolve(parsed: Parsed, dialogues: Dialogues, *, replace: bool) -> Resolved:
     return Resolved(list(cells.values()), missing, len(parsed.lines) - missing - len(cells))
 
 
-def _cell(line: Line, run_id: UUID, meant: Named, score: int) -> Cell:
+def _cell(line: Line, in_run: UUID, meant: Named, given: int) -> Cell:
     named = line.character, line.scenario, meant.replicate
-    return Cell(line.number, run_id, meant.id, *named, line.metric, line.rater, line.kind, score)
+    return Cell(line.number, in_run, meant.id, *named, line.metric, line.rater, line.kind, given)
 
 
 class _Finder:
@@ -280,20 +315,20 @@ class _Finder:
 
     def __call__(self, line: Line) -> tuple[UUID, Named]:
         """The run and the dialogue; ``ValueError`` says why there is not exactly one."""
-        run_id = self._runs.get(line.run) or self._run(line.run)
-        found = self._dialogues[run_id].get((line.character, line.scenario), ())
+        named = self._runs.get(line.run) or self._run(line.run)
+        found = self._dialogues[named].get((line.character, line.scenario), ())
         if line.replicate is not None:
             found = [dialogue for dialogue in found if dialogue.replicate == line.replicate]
         if len(found) != 1:
             raise ValueError(_not_one(line, len(found)))
-        return run_id, found[0]
+        return named, found[0]
 
-    def _run(self, text: str) -> UUID:
-        run_id = _run_id(text)
-        if run_id is None or run_id not in self._dialogues:
-            raise ValueError(f"there is no run {text!r}")
-        self._runs[text] = run_id
-        return run_id
+    def _run(self, name: str) -> UUID:
+        found = run_id(name)
+        if found is None or found not in self._dialogues:
+            raise ValueError(f"there is no run {name!r}")
+        self._runs[name] = found
+        return found
 
 
 def _not_one(line: Line, found: int) -> str:
@@ -306,8 +341,20 @@ def _not_one(line: Line, found: int) -> str:
     return f"the run has no dialogue with {what}"
 
 
-def _run_id(text: str) -> UUID | None:
+def uncollected(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Do it without the garbage collector, which finds nothing in a million new tuples and takes half of the time."""
+    if not gc.isenabled():
+        return work(*given, **named)
+    gc.disable()
     try:
-        return decode("run", text)
+        return work(*given, **named)
+    finally:
+        gc.enable()
+
+
+def run_id(name: str) -> UUID | None:
+    """The id that a run's name on the wire stands for, if it is one."""
+    try:
+        return decode("run", name)
     except NotFound:
         return None

@@ -1,102 +1,91 @@
-"""The heart: the ESRP report of a run, from its dialogues and its ratings of one kind."""
+"""The heart: the ESRP report of a run, from its dialogues and its ratings."""
 
-import asyncio
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
-from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import FINAL, Choice, Coverage, Estimate, Lengths, RaterKind, Report, ReportJudge
+from esrp.api import (
+    Choice,
+    Coverage,
+    Diversity,
+    DiversityIntervals,
+    Estimate,
+    GroupRow,
+    Lengths,
+    RaterKind,
+    Raters,
+    Report,
+    ReportJudge,
+)
+from esrp.api import Form as FormOut
 from esrp.api import Intervals as Bounds
 from esrp.canonical import digest
-from esrp.dialogue import normalise
-from esrp.metrics import DIMENSIONS, METRIC_IDS
-from esrp.stats import METHOD, Interval, Rating, Ratings, Score, Scores, scores
-from services.analytics import store
+from esrp.families import warnings_in
+from esrp.metrics import METRIC_IDS
+from esrp.reference import published
+from esrp.stats import METHOD, Interval, Labels, Rating, Ratings, Score, Scores, table
+from esrp.stats.diversity import BatchRating, DiversityScore, diversity_sha256, rated_diversity
+from services.analytics.calibrating import Calibration, calibrated
+from services.analytics.examples import examples
+from services.analytics.store import Agreed, Fields
+from services.analytics.wording import Wording
 from services.kit.ids import encode
 
-SHORTEST, LONGEST = 50, 150  # of a reply: code points in Chinese, words in English (STATISTICS 7)
 DIGITS = 10  # of every number in a report (STATISTICS 3)
-
-Fields: TypeAlias = RowMapping | Mapping[str, Any]
+UNMEASURED = "How well the judge agrees with people has not been measured here"
+GROUPS = ("character", "persona", "emotion", "location")
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Everything that a report is made of. ``kind`` is ``None`` where nobody has rated."""
+    """Everything that a report is made of.
+
+    ``ratings`` by the kind of rater; ``sampling`` says of dialogues that people rated how they were chosen; ``batches``
+    are ratings of diversity; ``scenarios`` are the suite's, with their labels; ``wording`` is what was counted of the
+    replies. ``raters`` is what was asked for.
+    """
 
     run: Fields
     dialogues: Sequence[Fields]
-    ratings: Sequence[Rating]
-    kind: RaterKind | None
+    scenarios: Sequence[Fields]
+    ratings: Mapping[RaterKind, Sequence[Rating]]
+    wording: Wording
+    raters: Choice = "auto"
+    sampling: Mapping[str, str] = field(default_factory=dict)
+    batches: Sequence[BatchRating] = ()
 
 
-async def read(tx: AsyncConnection, run: RowMapping, raters: Choice) -> Report:
-    """The report as things stand; that of a final run is kept, and made again when its ratings change."""
-    if raters != "auto" or run["status"] not in FINAL:
-        return (await _made(tx, run, raters))[0]
-    if (document := await store.report(tx, run)) is None:
-        await store.lock(tx, run["id"])
-        document = await store.report(tx, run)
-    return await summarise(tx, run) if document is None else _loaded(document, run)
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A report, the hash of the ratings in it, and whose agreement belongs to it."""
+
+    report: Report
+    ratings_sha256: str
+    agreed: Agreed | None
 
 
-async def summarise(tx: AsyncConnection, run: RowMapping) -> Report:
-    """Take over what the judges said and keep the report of the run, which is locked."""
-    await store.add_from_verdicts(tx, run["id"])
-    report, ratings_sha256 = await _made(tx, run, "auto")
-    await store.save_report(tx, run, report.model_dump(mode="json"), ratings_sha256)
-    return report
-
-
-async def _made(tx: AsyncConnection, run: RowMapping, raters: Choice) -> tuple[Report, str]:
-    kind = raters if raters != "auto" else _automatic(await store.kinds(tx, run["id"]))
-    material = Material(
-        run=run,
-        dialogues=await store.dialogues(tx, run["id"]),
-        ratings=await store.ratings(tx, run["id"], kind) if kind else [],
-        kind=kind,
-    )
-    return await asyncio.to_thread(build, material)
-
-
-def _automatic(kinds: set[str]) -> RaterKind | None:
-    """Judges if any rated, else people (STATISTICS 6; calibrated scores come before both once there are any)."""
-    if "judge" in kinds:
-        return "judge"
-    return "human" if "human" in kinds else None
-
-
-def _loaded(document: dict[str, Any], run: RowMapping) -> Report:
-    """A stored report, with the status that the run has now; jsonb does not keep the order of keys."""
-    report = Report.model_validate(document | {"status": run["status"]})
-    return report.model_copy(
-        update={
-            "dimensions": {name: report.dimensions[name] for name in DIMENSIONS},
-            "metrics": {name: report.metrics[name] for name in METRIC_IDS},
-            "method": dict(sorted(report.method.items())),
-            "coverage": report.coverage.model_copy(update={"missing": dict(sorted(report.coverage.missing.items()))}),
-        }
-    )
-
-
-def build(material: Material) -> tuple[Report, str]:
-    """The report, and the hash of the ratings in it."""
-    run, ratings = material.run, Ratings.of(material.ratings)
+def build(material: Material) -> Made:
+    """The report."""
+    run = material.run
+    of = {kind: Ratings.of(rows) for kind, rows in material.ratings.items() if rows}
+    calibration = calibrated(of, material.ratings, material.sampling)
+    raters = _chosen(material.raters, of, calibration)
+    kind: RaterKind | None = "judge" if raters == "calibrated" else raters
+    ratings = of[kind] if kind in of else Ratings.of([])
     planned = max(run["plan"]["dialogues"], len(material.dialogues))
-    found = scores(ratings, _missing_ratings(material, ratings, planned))
-    coverage = _coverage(material, ratings, planned)
-    numbers = {
-        "overall": _estimate(found.overall),
-        "dimensions": {name: _estimate(score) for name, score in found.dimensions.items()},
-        "metrics": {name: _estimate(score) for name, score in found.metrics.items()},
-    }
+    lacking = _missing_ratings(material, kind, ratings, planned)
+    labelled = {by: labels(by, material.scenarios) for by in GROUPS}
+    tabled = table({"": ratings}, groups=labelled, missing={"": lacking})
+    found = tabled.scores[""]
+    coverage = _coverage(material, kind, ratings, planned)
+    numbers = _estimates(found)
+    if raters == "calibrated":
+        numbers = calibration.estimates() if calibration else _estimates(table({"": Ratings.of([])}).scores[""])
     method = dict(sorted({**asdict(METHOD), "seed": found.seed}.items()))
+    diversity = _diversity(material)
     report = Report(
         run=encode("run", run["id"]),
         suite=run["suite_label"],
@@ -106,28 +95,62 @@ def build(material: Material) -> tuple[Report, str]:
             ReportJudge(id=f"jdg_{name}", validated=False, card=f"/v1/judges/jdg_{name}/card") for name in run["judges"]
         ],
         coverage=coverage,
-        raters=material.kind,
-        lengths=_lengths(material.dialogues, run["language"]),
+        raters=raters,
+        diversity=diversity,
+        calibrated=calibration and calibration.out(),
+        judges_against_humans=calibration and calibration.against_humans(),
+        groups={by: {label: _group(of[""]) for label, of in parts.items()} for by, parts in tabled.groups.items()},
+        examples=examples(ratings),
+        published=published(run["suite_label"], raters),
+        lengths=Lengths(**{name: getattr(material.wording.form, name) for name in ("replies", "inside", "median")}),
+        form=_form(material.wording),
+        manifest=run["manifest"],
         method=method,
-        limits=list(_limits(material, ratings, coverage, found)),
+        limits=list(_limits(material, raters, ratings, coverage, found, calibration, diversity)),
         sha256="",
         **numbers,
     )
-    return report.model_copy(update={"sha256": _sha256(run, ratings, report)}), ratings.sha256
+    sha256 = _sha256(material, ratings, report, calibration)
+    return Made(report.model_copy(update={"sha256": sha256}), ratings.sha256, _agreed(raters, of))
 
 
-def _sha256(run: Fields, ratings: Ratings, report: Report) -> str:
+def _chosen(asked: Choice, of: Mapping[RaterKind, Ratings], calibration: Calibration | None) -> Raters | None:
+    """Calibrated scores if there are any, else judges' if any rated, else people's (STATISTICS 6)."""
+    if asked != "auto":
+        return asked
+    if calibration is not None and calibration.overall is not None:
+        return "calibrated"
+    if "judge" in of:
+        return "judge"
+    return "human" if "human" in of else None
+
+
+def _agreed(raters: Raters | None, of: Mapping[RaterKind, Ratings]) -> Agreed | None:
+    """Of the raters whose scores the report shows; where people correct judges, of these people."""
+    kind: RaterKind | None = "human" if raters == "calibrated" else raters
+    return Agreed(kind, of[kind].sha256) if kind is not None and kind in of else None
+
+
+def _sha256(material: Material, ratings: Ratings, report: Report, calibration: Calibration | None) -> str:
     """What the report rests on and every number in it (STATISTICS 3).
 
-    Not the replies' lengths: they are no part of the ratings or the manifest, and the same ratings and manifest always
-    give the same hash.
+    Only what follows from ratings and manifest: not the counts of the replies' texts, nor agreement, which is computed
+    later from the same ratings.
     """
+    run, further = material.run, {}
+    if calibration is not None:
+        names = {"calibrated", "judges_against_humans"}
+        further = {"human_ratings": calibration.human_sha256, **report.model_dump(include=names)}
+    if report.diversity is not None and report.diversity.kind != "automatic":
+        further["diversity"] = report.diversity.model_dump()
+        further["diversity_ratings"] = diversity_sha256(material.batches)
     return digest(
         {
             "suite": run["suite_sha256"],
             "manifest": run["manifest_sha256"],
             "ratings": ratings.sha256,
-            **report.model_dump(include={"method", "coverage", "overall", "dimensions", "metrics", "raters"}),
+            **report.model_dump(include={"method", "coverage", "overall", "dimensions", "metrics", "groups", "raters"}),
+            **further,
         }
     )
 
@@ -135,33 +158,95 @@ def _sha256(run: Fields, ratings: Ratings, report: Report) -> str:
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def _estimate(score: Score) -> Estimate:
-    ci = {name: _bounds(getattr(score.intervals, name)) for name in ("suite", "dialogue", "population")}
+def _estimates(found: Scores) -> dict[str, Any]:
+    return {
+        "overall": estimate(found.overall),
+        "dimensions": {name: estimate(score) for name, score in found.dimensions.items()},
+        "metrics": {name: estimate(score) for name, score in found.metrics.items()},
+    }
+
+
+def estimate(score: Score) -> Estimate:
+    """As clients see it."""
+    ci = {name: bounds(getattr(score.intervals, name)) for name in ("suite", "dialogue", "population")}
     return Estimate(
-        mean=_rounded(score.mean),
+        mean=rounded(score.mean),
         n=score.n,
         ratings=score.ratings,
-        se=_rounded(score.se),
+        se=rounded(score.se),
         ci=Bounds(**ci),
-        worst=_bounds(score.worst),
+        worst=bounds(score.worst),
     )
 
 
-def _rounded(number: float | None) -> float | None:
+def rounded(number: float | None) -> float | None:
+    """To the digits of a report."""
     return None if number is None else round(number, DIGITS)
 
 
-def _bounds(interval: Interval | None) -> tuple[float, float] | None:
+def bounds(interval: Interval | None) -> tuple[float, float] | None:
+    """To the digits of a report."""
     return None if interval is None else (round(interval.low, DIGITS), round(interval.high, DIGITS))
 
 
-def _missing_ratings(material: Material, ratings: Ratings, planned: int) -> dict[str, int]:
+def _diversity(material: Material) -> Diversity | None:
+    """As judges rated it, else as people did, else as it was counted (STATISTICS 7)."""
+    for kind in ("human",) if material.raters == "human" else ("judge", "human"):
+        if rows := [row for row in material.batches if row.kind == kind]:
+            return diversity_out(kind, rated_diversity(rows))
+    opening = material.wording.opening
+    return diversity_out("automatic", opening) if opening is not None and opening.mean is not None else None
+
+
+def diversity_out(kind: str, found: DiversityScore) -> Diversity:
+    """As clients see it."""
+    return Diversity.model_validate(
+        {
+            "kind": kind,
+            "scale": (0, 1) if kind == "automatic" else (1, 5),
+            "mean": rounded(found.mean),
+            "n": found.n,
+            "ratings": 0 if kind == "automatic" else found.ratings,
+            "se": rounded(found.se),
+            "ci": DiversityIntervals(batch=bounds(found.batch), population=bounds(found.population)),
+        }
+    )
+
+
+def labels(by: str, scenarios: Sequence[Fields]) -> Labels:
+    """What groups (character, scenario) pairs: themselves, or what the suite says of the scenario."""
+    if by == "character":
+        return lambda character, _: character
+    if by == "scenario":
+        return lambda _, scenario: scenario
+    known = {scenario["id"]: scenario[by] for scenario in scenarios}
+    return lambda _, scenario: known.get(scenario)
+
+
+def _group(found: Scores) -> GroupRow:
+    return GroupRow(
+        overall=estimate(found.overall),
+        dimensions={name: rounded(score.mean) for name, score in found.dimensions.items()},
+        metrics={name: rounded(score.mean) for name, score in found.metrics.items()},
+    )
+
+
+def _form(wording: Wording) -> FormOut:
+    return FormOut(
+        emoji=rounded(wording.form.emoji),
+        stage_directions=rounded(wording.form.stage_directions),
+        repeated_openings=rounded(wording.repeated),
+        opening_diversity=rounded(wording.opening.mean) if wording.opening else None,
+    )
+
+
+def _missing_ratings(material: Material, kind: RaterKind | None, ratings: Ratings, planned: int) -> dict[str, int]:
     """How many ratings of each metric should be there and are not.
 
     A dialogue should have one of every judge that was asked; of people, as many as a rated one has on average.
     """
     per_cell = ratings.dialogues
-    asked = len(material.run["judges"]) if material.kind == "judge" else 0
+    asked = len(material.run["judges"]) if kind == "judge" else 0
     wanted = asked or (max(1, round(float(per_cell[per_cell > 0].mean()))) if per_cell.any() else 1)
     lacking = np.maximum(wanted - per_cell, 0).sum(axis=0) + wanted * (planned - len(per_cell))
     return dict(zip(METRIC_IDS, map(int, lacking), strict=True))
@@ -170,12 +255,10 @@ def _missing_ratings(material: Material, ratings: Ratings, planned: int) -> dict
 # --- coverage ---------------------------------------------------------------------------------------------------------
 
 
-def _coverage(material: Material, ratings: Ratings, planned: int) -> Coverage:
+def _coverage(material: Material, kind: RaterKind | None, ratings: Ratings, planned: int) -> Coverage:
     """How many dialogues have a rating of the kind, and why the others have none: one reason each."""
     rated = set(ratings.levels["dialogue"])
-    reasons = Counter(
-        _reason(dialogue, material.kind) for dialogue in material.dialogues if dialogue["id"] not in rated
-    )
+    reasons = Counter(_reason(dialogue, kind) for dialogue in material.dialogues if dialogue["id"] not in rated)
     reasons["not_played"] += planned - len(material.dialogues)
     missing = {reason: times for reason, times in sorted(reasons.items()) if times}
     return Coverage(dialogues=planned, scored=len(rated), missing=missing)
@@ -192,43 +275,48 @@ def _reason(dialogue: Fields, kind: RaterKind | None) -> str:
     return "no_valid_score" if verdicts <= {"no_valid_score", "done"} else "judge_error"
 
 
-def _lengths(dialogues: Iterable[Fields], language: str) -> Lengths:
-    """Of the candidate's replies; the text is NFKC, as everywhere where text is counted (STATISTICS 7)."""
-    replies = [normalise(reply) for dialogue in dialogues for reply in dialogue["replies"] if reply is not None]
-    sizes = [len(reply.split()) if language == "en" else len(reply) for reply in replies]
-    if not sizes:
-        return Lengths(replies=0, inside=None, median=None)
-    inside = sum(SHORTEST <= size <= LONGEST for size in sizes) / len(sizes)
-    return Lengths(replies=len(sizes), inside=round(inside, DIGITS), median=statistics.median(sizes))
-
-
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _limits(material: Material, ratings: Ratings, coverage: Coverage, found: Scores) -> Iterable[str]:
+def _limits(
+    material: Material,
+    raters: Raters | None,
+    ratings: Ratings,
+    coverage: Coverage,
+    found: Scores,
+    calibration: Calibration | None,
+    diversity: Diversity | None,
+) -> Iterable[str]:
     """What the report does not show, in words."""
-    run = material.run
-    if material.kind is None or not material.ratings:
+    run, rated = material.run, len(ratings.score) > 0
+    if not rated:
         yield "Nothing is rated yet: there are no scores."
     elif lacking := [name for name, score in found.metrics.items() if score.mean is None]:
         yield f"Nobody rated {', '.join(lacking)}: what they are part of has no score."
-    if material.ratings and coverage.scored < coverage.dialogues:
+    if rated and coverage.scored < coverage.dialogues:
         yield (
             f"{coverage.dialogues - coverage.scored} of {coverage.dialogues} dialogues have no score; `worst` says what"
             " the means would be if all their ratings were 1, or all 5."
         )
-    if material.kind == "judge":
-        names = ", ".join(ratings.levels["rater"])
-        yield f"How well the judge agrees with people has not been measured here ({names}): its scores may be biased."
+    if raters == "judge" and rated:
+        yield f"{UNMEASURED} ({', '.join(ratings.levels['rater'])}): its scores may be biased."
+    if calibration is not None and raters != "human":
+        yield calibration.limit
     if found.overall.mean is not None and found.overall.intervals.population is None:
         yield "There are too few characters or scenarios for every interval; those that are missing are empty."
     if any(dialogue["own_log"] for dialogue in material.dialogues):
         yield "Conversations from own logs have no scenario: each is its own cluster; `suite` speaks of more of them."
     if run["experimental"]:
         yield f"The suite {run['suite_label']} is experimental."
+    yield from warnings_in(dict(run))
     yield f"It speaks of the characters and situations of {run['suite_label']}; other cultures may differ."
-    if run["transcript_id"] is not None:
+    # What another run has played, judged anew, has that run's simulator in its manifest.
+    if run["transcript_id"] is not None and run["manifest"].get("simulator", "imported") == "imported":
         yield "The conversations were recorded elsewhere; how they came about is not known here."
     else:
         yield f"Conversations longer than {run['rounds']} rounds are not measured."
-    yield "Safety is not measured, nor how much replies differ from one another (diversity)."
+    if diversity is None:
+        yield "How much replies differ from one another (diversity) is not measured."
+    elif diversity.kind == "automatic":
+        yield "Diversity is counted from how replies open, 0 to 1; nobody rated it, and it is no score from 1 to 5."
+    yield "Safety is not measured."

@@ -1,8 +1,11 @@
 """The analytics service's composition root: what it works with, chosen in one place."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,6 +23,11 @@ class Resources:
     engine: AsyncEngine
     queue: Queue
     keys: KeyFile
+    _turns: WeakValueDictionary[UUID, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def turn(self, run_id: UUID) -> asyncio.Lock:
+        """In this process one at a time makes a run's report."""
+        return self._turns.setdefault(run_id, asyncio.Lock())
 
 
 @asynccontextmanager

@@ -1,19 +1,39 @@
 """The analytics service's queries: ratings, taken over or imported, and the reports made of them."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Row, RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from esrp.api import FINAL, RaterKind
+from esrp.diversity import batch_count
 from esrp.stats import Rating
+from esrp.stats.diversity import BatchRating
+from services.analytics.batches import BatchCell
 from services.analytics.ratings import LISTED, Cell, Named, Wrong, refused
 from services.kit.db import count, json, row, rows
 
+Fields: TypeAlias = RowMapping | Mapping[str, Any]
+
 KEY = "run_id, dialogue_id, metric, rater, kind"
 CELLS = f"{KEY}, character, scenario, replicate, score"
+BATCH_KEY = "run_id, character, batch, rater, kind"
+OF_A_RUN = tuple(
+    f"analytics.{table}" for table in ("ratings", "reports", "diversity_ratings", "rated", "agreements", "wordings")
+)
+MOST_AGREEMENTS = 20  # that one look asks for: each takes a second or two of a processor
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """Whose agreement: all ratings of a kind, by their hash."""
+
+    kind: RaterKind
+    ratings_sha256: str
 
 
 async def run(tx: AsyncConnection, run_id: UUID, tenant_id: UUID | None = None) -> RowMapping | None:
@@ -25,6 +45,33 @@ async def run(tx: AsyncConnection, run_id: UUID, tenant_id: UUID | None = None) 
         " WHERE r.id = :run AND r.tenant_id = coalesce(CAST(:tenant AS uuid), r.tenant_id)",
         run=run_id,
         tenant=tenant_id,
+    )
+
+
+async def finished(
+    tx: AsyncConnection,
+    tenant_id: UUID,
+    *,
+    suite: str | None = None,
+    candidate: str | None = None,
+    judge: str | None = None,
+    most: int,
+) -> list[RowMapping]:
+    """The tenant's newest final runs, newest first; ``suite`` is a name, or one version of it."""
+    return await rows(
+        tx,
+        "SELECT id, name, status, suite_id, suite_label, candidate_name, judges, labels, manifest, plan, created_at"
+        " FROM gateway.runs_v1 WHERE tenant_id = :tenant AND status = ANY(:final)"
+        " AND (CAST(:suite AS text) IS NULL OR :suite IN (suite_label, split_part(suite_label, '@', 1)))"
+        " AND (CAST(:candidate AS text) IS NULL OR candidate_name = :candidate)"
+        " AND (CAST(:judge AS text) IS NULL OR :judge = ANY(judges))"
+        " ORDER BY created_at DESC, id DESC LIMIT :most",
+        tenant=tenant_id,
+        final=list(FINAL),
+        suite=suite,
+        candidate=candidate,
+        judge=judge,
+        most=most,
     )
 
 
@@ -74,90 +121,259 @@ async def dialogues_of(
     return dialogues
 
 
-async def import_cells(tx: AsyncConnection, tenant_id: UUID, cells: Sequence[Cell], *, replace: bool) -> int:
-    """Store the (locked) runs' cells; returns how many are new or changed, the others were there already.
+async def import_cells(
+    tx: AsyncConnection, tenant_id: UUID, cells: Sequence[Cell], *, replace: bool, sampling: str | None = None
+) -> dict[UUID, int]:
+    """Store the (locked) runs' cells; returns how many of each run are new or changed, the others were there already.
 
-    A cell with another score is replaced or, without ``replace``, ``InvalidInput`` with its line. Reports of runs
-    whose ratings changed are dropped. COPY is twice as fast as the next best way to bring in a full study.
+    A cell with another score is replaced or, without ``replace``, ``InvalidInput`` with its line. ``sampling`` is kept
+    with all cells, also those that were there. Reports of runs whose ratings changed are dropped. COPY is twice as
+    fast as the next best way to bring in a full study.
     """
-    await _copy(tx, cells)
-    if not replace:
-        await _refuse_other_scores(tx)
+    await _copy(tx, cells, Cell._fields)
     outcome = (
         "DO UPDATE SET score = excluded.score, explanation = NULL, created_at = now()" if replace else "DO NOTHING"
     )
-    changed = await rows(
+    stored = await rows(
         tx,
         f"""
         WITH stored AS (
-            INSERT INTO analytics.ratings AS r (tenant_id, {CELLS}) SELECT :tenant, {CELLS} FROM incoming
+            INSERT INTO analytics.ratings AS r (tenant_id, {CELLS}, sampling)
+            SELECT :tenant, {CELLS}, CAST(:sampling AS text) FROM incoming
             ON CONFLICT ({KEY}) {outcome} {"WHERE r.score <> excluded.score" if replace else ""} RETURNING r.run_id)
         SELECT run_id, count(*) AS stored FROM stored GROUP BY run_id
         """,
         tenant=tenant_id,
+        sampling=sampling,
     )
-    await drop_reports(tx, [r["run_id"] for r in changed])
-    return sum(r["stored"] for r in changed)
+    found = {r["run_id"]: int(r["stored"]) for r in stored}
+    if not replace and sum(found.values()) < len(cells):  # where all are new, none can contradict
+        await _refuse_other_scores(tx, "ratings", KEY, "cell")
+    declared = await _declare(tx, sampling) if sampling else set()
+    await drop_reports(tx, sorted(declared | set(found)))
+    return found
 
 
-async def exported(tx: AsyncConnection, run_id: UUID) -> AsyncIterator[Sequence[Row[Any]]]:
-    """The run's ratings in parts, in an order that does not change."""
-    found = await tx.stream(
+async def _declare(tx: AsyncConnection, sampling: str) -> set[UUID]:
+    """Say of all incoming cells how their dialogues were chosen; the runs for which that is news."""
+    changed = await rows(
+        tx,
+        f"""
+        WITH declared AS (
+            UPDATE analytics.ratings r SET sampling = :sampling FROM incoming i
+            WHERE {" AND ".join(f"r.{name} = i.{name}" for name in KEY.split(", "))}
+                AND r.sampling IS DISTINCT FROM :sampling RETURNING r.run_id)
+        SELECT DISTINCT run_id FROM declared
+        """,
+        sampling=sampling,
+    )
+    return {r["run_id"] for r in changed}
+
+
+async def rated_dialogues(tx: AsyncConnection, run_id: UUID) -> list[UUID]:
+    """The dialogues that have a rating, in the order of an export."""
+    found = await rows(
+        tx,
+        "SELECT dialogue_id FROM analytics.ratings WHERE run_id = :run"
+        " GROUP BY dialogue_id, character, scenario, replicate ORDER BY character, scenario, replicate, dialogue_id",
+        run=run_id,
+    )
+    return [r["dialogue_id"] for r in found]
+
+
+async def exported(tx: AsyncConnection, run_id: UUID, dialogue_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    """All ratings of some of the run's dialogues, in an order that does not change."""
+    found = await tx.execute(
         text(
             "SELECT run_id, dialogue_id, character, scenario, replicate, metric, rater, kind, score"
-            " FROM analytics.ratings WHERE run_id = :run"
+            " FROM analytics.ratings WHERE run_id = :run AND dialogue_id = ANY(CAST(:dialogues AS uuid[]))"
             " ORDER BY character, scenario, replicate, dialogue_id, metric, kind, rater"
         ),
-        {"run": run_id},
+        {"run": run_id, "dialogues": dialogue_ids},
     )
-    async for part in found.partitions(2000):
-        yield part
+    return found.all()
 
 
-async def _copy(tx: AsyncConnection, cells: Iterable[Cell]) -> None:
+async def _copy(tx: AsyncConnection, cells: Iterable[Cell] | Iterable[BatchCell], fields: tuple[str, ...]) -> None:
+    columns = ", ".join(f"{name} {INCOMING.get(name, 'text')}" for name in fields)
     await tx.execute(
-        text(
-            "CREATE TEMPORARY TABLE incoming (line integer, run_id uuid, dialogue_id uuid, character text,"
-            " scenario text, replicate integer, metric text, rater text, kind text, score smallint) ON COMMIT DROP"
-        )
+        text(f"CREATE TEMPORARY TABLE incoming ({columns}) ON COMMIT DROP")
     )  # this statement also begins the transaction, which SQLAlchemy does no sooner: COPY must be inside it
     connection = (await tx.get_raw_connection()).driver_connection
     assert connection is not None
-    await connection.copy_records_to_table("incoming", records=cells, columns=Cell._fields)
+    await connection.copy_records_to_table("incoming", records=cells, columns=fields)
 
 
-async def _refuse_other_scores(tx: AsyncConnection) -> None:
+INCOMING = {
+    **dict.fromkeys(("line", "replicate", "batch"), "integer"),
+    **dict.fromkeys(("run_id", "dialogue_id"), "uuid"),
+    "score": "smallint",
+}
+
+
+async def _refuse_other_scores(tx: AsyncConnection, table: str, key: str, what_: str) -> None:
     wrong = await rows(
         tx,
-        f"SELECT i.line, i.score, r.score AS stored FROM incoming i JOIN analytics.ratings r USING ({KEY})"
+        f"SELECT i.line, i.score, r.score AS stored FROM incoming i JOIN analytics.{table} r USING ({key})"
         " WHERE i.score <> r.score ORDER BY i.line LIMIT :listed",
         listed=LISTED,
     )
     if wrong:
-        what = "the score is {score}, and {stored} is stored for the same cell and rater; ?replace=true replaces it"
+        what = f"the score is {{score}}, and {{stored}} is stored for the same {what_} and rater;"
+        what += " ?replace=true replaces it"
         raise refused(Wrong(r["line"], what.format(**r)) for r in wrong)
+
+
+# --- diversity --------------------------------------------------------------------------------------------------------
+
+
+async def add_diversity(tx: AsyncConnection, run_id: UUID) -> int:
+    """Take over the judges' scores of batches as they are now; returns how many are new, changed or gone.
+
+    A batch whose replies are no longer the run's has no score any more.
+    """
+    taken = await count(
+        tx,
+        f"""
+        INSERT INTO analytics.diversity_ratings AS r (tenant_id, {BATCH_KEY}, score, explanation)
+        SELECT v.tenant_id, v.run_id, v.character, v.batch, v.judge, 'judge', v.score, v.explanation
+        FROM judge.diversity_verdicts_v1 v WHERE v.run_id = :run AND v.state = 'done' AND v.score IS NOT NULL
+        ON CONFLICT ({BATCH_KEY}) DO UPDATE SET score = excluded.score, explanation = excluded.explanation
+        WHERE r.score <> excluded.score
+        """,
+        run=run_id,
+    )
+    gone = await count(
+        tx,
+        """
+        DELETE FROM analytics.diversity_ratings r WHERE r.run_id = :run AND r.kind = 'judge' AND EXISTS (
+            SELECT FROM judge.diversity_verdicts_v1 v
+            WHERE v.run_id = r.run_id AND v.character = r.character AND v.batch = r.batch AND v.judge = r.rater
+            HAVING bool_and(v.state <> 'done' OR v.score IS NULL) AND bool_or(v.state = 'outdated'))
+        """,
+        run=run_id,
+    )
+    return taken + gone
+
+
+async def import_batches(
+    tx: AsyncConnection, tenant_id: UUID, cells: Sequence[BatchCell], *, replace: bool
+) -> dict[UUID, int]:
+    """Store the (locked) runs' ratings of batches, as ``import_cells`` does."""
+    await _copy(tx, cells, BatchCell._fields)
+    if not replace:
+        await _refuse_other_scores(tx, "diversity_ratings", BATCH_KEY, "batch")
+    outcome = "UPDATE SET score = excluded.score, explanation = NULL WHERE r.score <> excluded.score"
+    stored = await rows(
+        tx,
+        f"""
+        WITH stored AS (
+            INSERT INTO analytics.diversity_ratings AS r (tenant_id, {BATCH_KEY}, score)
+            SELECT :tenant, {BATCH_KEY}, score FROM incoming
+            ON CONFLICT ({BATCH_KEY}) DO {outcome if replace else "NOTHING"} RETURNING r.run_id)
+        SELECT run_id, count(*) AS stored FROM stored GROUP BY run_id
+        """,
+        tenant=tenant_id,
+    )
+    found = {r["run_id"]: int(r["stored"]) for r in stored}
+    await drop_reports(tx, sorted(found))
+    return found
+
+
+async def batches_of(tx: AsyncConnection, tenant_id: UUID, run_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
+    """How many batches each character of those of the runs has that are the tenant's."""
+    found = await rows(
+        tx,
+        """
+        SELECT r.id AS run_id, d.character, count(t.reply) FILTER (WHERE t.reply ~ '\\S') AS replies
+        FROM gateway.runs_v1 r LEFT JOIN generator.dialogues_v1 d
+            ON d.run_id = r.id AND d.state = 'done'
+        LEFT JOIN LATERAL (SELECT turn ->> 'assistant' AS reply FROM jsonb_array_elements(d.turns) turn) t ON true
+        WHERE r.tenant_id = :tenant AND r.id = ANY(CAST(:runs AS uuid[])) GROUP BY r.id, d.character
+        """,
+        tenant=tenant_id,
+        runs=list(run_ids),
+    )
+    batches: dict[UUID, dict[str, int]] = defaultdict(dict)
+    for r in found:
+        batches[r["run_id"]] |= {r["character"]: batch_count(r["replies"])} if r["character"] is not None else {}
+    return batches
+
+
+async def diversity_ratings(tx: AsyncConnection, run_id: UUID) -> list[BatchRating]:
+    """The run's ratings of batches."""
+    found = await tx.execute(
+        text("SELECT character, batch, rater, kind, score FROM analytics.diversity_ratings WHERE run_id = :run"),
+        {"run": run_id},
+    )
+    return [BatchRating(*r) for r in found]
+
+
+async def wording(tx: AsyncConnection, run_id: UUID) -> RowMapping | None:
+    """What was counted of the run's replies, and the hash of these."""
+    return await row(tx, "SELECT texts_sha256, document FROM analytics.wordings WHERE run_id = :run", run=run_id)
+
+
+async def save_wording(tx: AsyncConnection, run: Fields, texts_sha256: str, document: Any) -> None:
+    """Keep what was counted of the run's replies."""
+    await count(
+        tx,
+        "INSERT INTO analytics.wordings (run_id, tenant_id, texts_sha256, document)"
+        " VALUES (:run, :tenant, :texts, CAST(:document AS json)) ON CONFLICT (run_id) DO UPDATE"
+        " SET texts_sha256 = excluded.texts_sha256, document = excluded.document, created_at = now()",
+        run=run["id"],
+        tenant=run["tenant_id"],
+        texts=texts_sha256,
+        document=json(document),
+    )
 
 
 # --- what a report is made of -----------------------------------------------------------------------------------------
 
 
-async def kinds(tx: AsyncConnection, run_id: UUID) -> set[str]:
-    """The kinds of raters that rated the run."""
-    return {
-        r["kind"] for r in await rows(tx, "SELECT DISTINCT kind FROM analytics.ratings WHERE run_id = :run", run=run_id)
-    }
-
-
-async def ratings(tx: AsyncConnection, run_id: UUID, kind: str) -> list[Rating]:
-    """The run's ratings by raters of that kind."""
-    found = await tx.execute(
-        text(
-            "SELECT dialogue_id::text, character, scenario, metric, rater, kind, score"
-            " FROM analytics.ratings WHERE run_id = :run AND kind = :kind"
-        ),
-        {"run": run_id, "kind": kind},
+async def ratings(tx: AsyncConnection, run_id: UUID) -> list[Rating]:
+    """All ratings of the run, by asyncpg itself: a study's 21,600 take a fifth of the time."""
+    connection = (await tx.get_raw_connection()).driver_connection
+    assert connection is not None
+    found = await connection.fetch(
+        "SELECT dialogue_id::text, character, scenario, metric, rater, kind, score"
+        " FROM analytics.ratings WHERE run_id = $1",
+        run_id,
     )
-    return [Rating(*r) for r in found]
+    return list(map(Rating._make, found))
+
+
+async def sampling(tx: AsyncConnection, run_id: UUID) -> dict[str, str]:
+    """The dialogues whose human ratings belong to a random sample, and who says so: ``random`` or ``drawn``."""
+    found = await rows(
+        tx,
+        "SELECT dialogue_id::text, min(sampling) AS sampling FROM analytics.ratings"
+        " WHERE run_id = :run AND kind = 'human' AND sampling IS NOT NULL GROUP BY dialogue_id",
+        run=run_id,
+    )
+    return {r["dialogue_id"]: r["sampling"] for r in found}
+
+
+async def scenarios(tx: AsyncConnection, suite_id: UUID) -> list[dict[str, Any]]:
+    """The suite's scenarios in its order: id, persona, emotion and location of each."""
+    found = await rows(
+        tx,
+        """
+        SELECT s.value ->> 'id' AS id, s.value ->> 'persona' AS persona, s.value ->> 'emotion' AS emotion,
+            s.value ->> 'location' AS location
+        FROM gateway.suites_v1 u CROSS JOIN LATERAL
+            jsonb_array_elements(coalesce(u.document -> 'scenarios', '[]')) WITH ORDINALITY s(value, place)
+        WHERE u.id = :suite ORDER BY s.place
+        """,
+        suite=suite_id,
+    )
+    return [dict(r) for r in found]
+
+
+async def changes(tx: AsyncConnection, run_id: UUID) -> int:
+    """How often the run's ratings have changed: what is read together with it is of that state."""
+    found = await row(tx, "SELECT changes FROM analytics.rated WHERE run_id = :run", run=run_id)
+    return found["changes"] if found else 0
 
 
 async def dialogues(tx: AsyncConnection, run_id: UUID) -> list[RowMapping]:
@@ -165,11 +381,13 @@ async def dialogues(tx: AsyncConnection, run_id: UUID) -> list[RowMapping]:
     return await rows(
         tx,
         """
-        SELECT d.id::text, d.state, d.error ->> 'code' AS error, d.scenario IS NULL AS own_log,
-            jsonb_path_query_array(d.turns, '$[*].assistant') AS replies,
-            (SELECT array_agg(coalesce(v.error ->> 'code', v.state)) FROM judge.verdicts_v1 v
-             WHERE v.run_id = d.run_id AND v.dialogue_id = d.id) AS verdicts
-        FROM generator.dialogues_v1 d WHERE d.run_id = :run
+        SELECT d.id::text, d.state, d.error ->> 'code' AS error, d.scenario IS NULL AS own_log, d.position,
+            d.character, d.scenario, d.replicate, jsonb_path_query_array(d.turns, '$[*].assistant') AS replies,
+            v.verdicts
+        FROM generator.dialogues_v1 d LEFT JOIN (
+            SELECT dialogue_id, array_agg(DISTINCT coalesce(error ->> 'code', state)) AS verdicts
+            FROM judge.verdicts_v1 WHERE run_id = :run GROUP BY dialogue_id) v ON v.dialogue_id = d.id
+        WHERE d.run_id = :run ORDER BY d.position
         """,
         run=run_id,
     )
@@ -178,38 +396,114 @@ async def dialogues(tx: AsyncConnection, run_id: UUID) -> list[RowMapping]:
 # --- reports ----------------------------------------------------------------------------------------------------------
 
 
-async def report(tx: AsyncConnection, run: RowMapping) -> dict[str, Any] | None:
-    """The stored report of the run's revision."""
-    found = await row(
+async def report(tx: AsyncConnection, run_id: UUID, tenant_id: UUID | None) -> RowMapping | None:
+    """A final run's stored report and the agreement of its raters as text, with what its judges' cards need."""
+    return await row(
         tx,
-        "SELECT document FROM analytics.reports WHERE run_id = :run AND revision = :revision",
-        run=run["id"],
-        revision=run["revision"],
+        """
+        SELECT r.id, r.tenant_id, r.status, r.judges, r.manifest, s.language, p.document::text AS document,
+            a.document::text AS agreement
+        FROM gateway.runs_v1 r JOIN analytics.reports p ON p.run_id = r.id AND p.revision = r.revision
+        JOIN gateway.suites_v1 s ON s.id = r.suite_id
+        LEFT JOIN analytics.agreements a
+            ON a.run_id = r.id AND a.kind = p.agreement_kind AND a.ratings_sha256 = p.agreement_sha256
+        WHERE r.id = :run AND r.tenant_id = coalesce(CAST(:tenant AS uuid), r.tenant_id) AND r.status = ANY(:final)
+        """,
+        run=run_id,
+        tenant=tenant_id,
+        final=list(FINAL),
     )
-    return found["document"] if found else None
 
 
-async def save_report(tx: AsyncConnection, run: RowMapping, document: dict[str, Any], ratings_sha256: str) -> None:
+async def save_report(
+    tx: AsyncConnection,
+    run: Fields,
+    document: bytes,
+    ratings_sha256: str,
+    sha256: str,
+    agreed: Agreed | None,
+) -> None:
     """Keep the report of the run's revision, in place of any before; a reader of an old revision comes too late."""
     await count(
         tx,
-        "INSERT INTO analytics.reports (run_id, tenant_id, revision, ratings_sha256, document, sha256)"
-        " VALUES (:run, :tenant, :revision, :ratings, CAST(:document AS jsonb), :sha256)"
+        "INSERT INTO analytics.reports (run_id, tenant_id, revision, ratings_sha256, document, sha256,"
+        " agreement_kind, agreement_sha256)"
+        " VALUES (:run, :tenant, :revision, :ratings, CAST(:document AS json), :sha256, :kind, :agreement)"
         " ON CONFLICT (run_id) DO UPDATE SET revision = excluded.revision, ratings_sha256 = excluded.ratings_sha256,"
-        " document = excluded.document, sha256 = excluded.sha256, created_at = now()"
+        " document = excluded.document, sha256 = excluded.sha256, agreement_kind = excluded.agreement_kind,"
+        " agreement_sha256 = excluded.agreement_sha256, created_at = now()"
         " WHERE reports.revision <= excluded.revision",
         run=run["id"],
         tenant=run["tenant_id"],
         revision=run["revision"],
         ratings=ratings_sha256,
-        document=json(document),
-        sha256=document["sha256"],
+        document=document.decode(),
+        sha256=sha256,
+        kind=agreed.kind if agreed else None,
+        agreement=agreed.ratings_sha256 if agreed else None,
     )
 
 
 async def drop_reports(tx: AsyncConnection, run_ids: Sequence[UUID]) -> None:
-    """The runs' ratings changed: their reports say nothing any more."""
+    """The runs' ratings changed: their reports say nothing any more, and their agreement is to be computed anew."""
+    if not run_ids:
+        return
     await count(tx, "DELETE FROM analytics.reports WHERE run_id = ANY(CAST(:runs AS uuid[]))", runs=list(run_ids))
+    await count(
+        tx,
+        "INSERT INTO analytics.rated (run_id, tenant_id) SELECT id, tenant_id FROM gateway.runs_v1"
+        " WHERE id = ANY(CAST(:runs AS uuid[])) ON CONFLICT (run_id) DO UPDATE SET changes = rated.changes + 1",
+        runs=list(run_ids),
+    )
+
+
+# --- agreement --------------------------------------------------------------------------------------------------------
+
+
+async def agreement(tx: AsyncConnection, run_id: UUID, agreed: Agreed) -> dict[str, Any] | None:
+    """The stored agreement of raters of that kind, if it is that of these ratings."""
+    found = await row(
+        tx,
+        "SELECT document FROM analytics.agreements WHERE run_id = :run AND kind = :kind AND ratings_sha256 = :ratings",
+        run=run_id,
+        kind=agreed.kind,
+        ratings=agreed.ratings_sha256,
+    )
+    return found["document"] if found else None
+
+
+async def agreed(tx: AsyncConnection, run_id: UUID) -> bool:
+    """Whether the agreement of the run's ratings as they are now is known."""
+    found = await row(tx, "SELECT agreed >= changes AS known FROM analytics.rated WHERE run_id = :run", run=run_id)
+    return found is None or bool(found["known"])
+
+
+async def save_agreement(tx: AsyncConnection, run: Fields, of: Agreed, document: Any) -> None:
+    """Keep the agreement of these ratings."""
+    await count(
+        tx,
+        "INSERT INTO analytics.agreements (run_id, kind, tenant_id, ratings_sha256, document)"
+        " VALUES (:run, :kind, :tenant, :ratings, CAST(:document AS json)) ON CONFLICT (run_id, kind) DO UPDATE"
+        " SET ratings_sha256 = excluded.ratings_sha256, document = excluded.document, created_at = now()",
+        run=run["id"],
+        kind=of.kind,
+        tenant=run["tenant_id"],
+        ratings=of.ratings_sha256,
+        document=json(document),
+    )
+
+
+async def mark_agreed(tx: AsyncConnection, run_id: UUID, at: int) -> None:
+    """The agreement of the run's ratings after so many changes is stored."""
+    await count(
+        tx,
+        "UPDATE analytics.rated SET agreed = greatest(agreed, :at) WHERE run_id = :run",
+        run=run_id,
+        at=at,
+    )
+
+
+# --- work -------------------------------------------------------------------------------------------------------------
 
 
 async def open_work(tx: AsyncConnection) -> list[RowMapping]:
@@ -225,8 +519,25 @@ async def open_work(tx: AsyncConnection) -> list[RowMapping]:
                     SELECT FROM judge.verdicts_v1 v WHERE v.run_id = r.id AND v.state = 'done' AND v.scores <> '{}'
                     AND NOT EXISTS (
                         SELECT FROM analytics.ratings t WHERE t.run_id = r.id AND t.dialogue_id = v.dialogue_id
-                        AND t.rater = v.judge AND t.kind = 'judge')) AS unstored
+                        AND t.rater = v.judge AND t.kind = 'judge'))
+                OR EXISTS (
+                    SELECT FROM judge.diversity_verdicts_v1 v WHERE v.run_id = r.id AND v.state = 'done'
+                    AND v.score IS NOT NULL AND NOT EXISTS (
+                        SELECT FROM analytics.diversity_ratings t WHERE t.run_id = r.id AND t.character = v.character
+                        AND t.batch = v.batch AND t.rater = v.judge AND t.kind = 'judge')) AS unstored
             FROM gateway.runs_v1 r WHERE r.status IN ('queued', 'running', 'cancelling')) w
         WHERE unsummarised OR unstored
         """,
     )
+
+
+async def without_agreement(tx: AsyncConnection) -> list[UUID]:
+    """Final runs whose ratings changed since their agreement was computed; those that changed first."""
+    found = await rows(
+        tx,
+        "SELECT a.run_id FROM analytics.rated a JOIN gateway.runs_v1 r ON r.id = a.run_id"
+        " WHERE a.agreed < a.changes AND r.status = ANY(:final) ORDER BY a.run_id LIMIT :most",
+        final=list(FINAL),
+        most=MOST_AGREEMENTS,
+    )
+    return [r["run_id"] for r in found]

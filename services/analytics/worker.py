@@ -8,9 +8,9 @@ import structlog
 from prometheus_client import Counter
 
 from esrp.api import FINAL
-from services.analytics import report, store
+from services.analytics import evidence, measuring, reporting, store
 from services.analytics.resources import Resources
-from services.jobs import AdvanceRun, StoreRatings, SummariseRun
+from services.jobs import AdvanceRun, MeasureAgreement, MeasureJudges, StoreRatings, SummariseRun
 from services.kit.db import forget_deleted
 from services.kit.queue import Job
 from services.kit.worker import Handler
@@ -23,15 +23,25 @@ REPORTS = Counter("esrp_analytics_reports_total", "Reports that were written")
 
 def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
     """What is done for each message."""
-    return {StoreRatings: partial(store_ratings, resources), SummariseRun: partial(summarise_run, resources)}
+    return {
+        StoreRatings: partial(store_ratings, resources),
+        SummariseRun: partial(summarise_run, resources),
+        MeasureAgreement: partial(reporting.agree, resources),
+        MeasureJudges: partial(measuring.measure_judges, resources),
+    }
 
 
 async def look_around(resources: Resources) -> Sequence[Job]:
-    """Find open runs with scores that are not here yet, or that wait for their report."""
+    """Find open runs with scores that are not here yet, or that wait for their report; and judges to be measured."""
     async with resources.engine.begin() as tx:
-        await forget_deleted(tx, "analytics.ratings", "analytics.reports")
+        await measuring.mark_deleted(tx)
+        await forget_deleted(tx, *store.OF_A_RUN)
+        await evidence.forget(tx)
         waiting = await store.open_work(tx)
-    return [SummariseRun(run["id"]) if run["unsummarised"] else StoreRatings(run["id"]) for run in waiting]
+        unknown = await store.without_agreement(tx)
+        unmeasured = await measuring.marked(tx)
+    jobs = [SummariseRun(run["id"]) if run["unsummarised"] else StoreRatings(run["id"]) for run in waiting]
+    return [*jobs, *map(MeasureAgreement, unknown), *map(MeasureJudges, unmeasured)]
 
 
 async def store_ratings(resources: Resources, run_id: UUID) -> None:
@@ -39,7 +49,7 @@ async def store_ratings(resources: Resources, run_id: UUID) -> None:
     async with resources.engine.begin() as tx:
         await store.lock(tx, run_id)
         stored = await store.add_from_verdicts(tx, run_id)
-        if not stored:
+        if not stored + await store.add_diversity(tx, run_id):
             return
         await store.drop_reports(tx, [run_id])
     RATINGS.inc(stored)
@@ -53,11 +63,13 @@ async def summarise_run(resources: Resources, run_id: UUID) -> None:
     A late message about a run that went on since is ignored: the gateway ends a run when it sees its report.
     """
     async with resources.engine.begin() as tx:
-        await store.lock(tx, run_id)
         run = await store.run(tx, run_id)
-        if run is None or not (run["phase"] == "analysing" or run["status"] in FINAL):
-            return
-        written = await report.summarise(tx, run)
+    if run is None or not (run["phase"] == "analysing" or run["status"] in FINAL):
+        return
+    async with resources.turn(run_id):
+        written = await reporting.summarise(resources, run)
+    async with resources.engine.begin() as tx:
+        await measuring.mark(tx, run["tenant_id"])
     REPORTS.inc()
     log.info("report.written", run_id=str(run_id), scored=written.coverage.scored, sha256=written.sha256)
-    await resources.queue.ring(AdvanceRun(run_id))
+    await resources.queue.ring(AdvanceRun(run_id), MeasureAgreement(run_id))

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from esrp.api import KeyOut, NewKey, Scope
 from esrp.errors import Forbidden, NotFound, Unauthorized
-from services.kit.db import count, row, rows
+from services.kit.db import count, fetch, rows
 from services.kit.ids import encode, uuid7
 
 FIRST_TENANT = UUID(int=1)  # the operator's; its admins make the others
@@ -31,15 +31,15 @@ class Principal:
             raise Forbidden(f"This key lacks the scope {' or '.join(scopes)}.")
 
 
-async def authenticate(tx: AsyncConnection, header: str | None) -> Principal:
+async def authenticate(engine: AsyncEngine, header: str | None) -> Principal:
     """The principal of an ``Authorization`` header."""
     scheme, _, key = (header or "").partition(" ")
     if scheme.lower() != "bearer" or not key.startswith(PREFIX):
         raise Unauthorized("Send an API key: 'Authorization: Bearer esrp_…'.")
-    found = await row(
-        tx,
-        "SELECT id, tenant_id, scopes FROM gateway.api_keys WHERE sha256 = :sha256 AND revoked_at IS NULL",
-        sha256=_hash(key),
+    found = await fetch(
+        engine,
+        "SELECT id, tenant_id, scopes FROM gateway.api_keys WHERE sha256 = $1 AND revoked_at IS NULL",
+        _hash(key),
     )
     if found is None:
         raise Unauthorized("This API key is not known, or it was revoked.")

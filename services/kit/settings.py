@@ -8,6 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from esrp.api import Thresholds
+
 Network = IPv4Network | IPv6Network
 
 
@@ -47,6 +49,7 @@ class JudgeSettings(ModelSettings):
 
     name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
     kind: Literal["chat", "lora"] = "chat"
+    structured: bool = Field(False, description="its endpoint knows `response_format` of type `json_schema`")
     tokenizer: str | None = None
     base_model: str | None = Field(None, description="what an adapter stands on, for the manifest of a run")
     max_tokens_in_flight: int = Field(131_072, ge=1, description="of prompts; 40 dialogues of the paper's size")
@@ -106,6 +109,7 @@ class Settings(BaseSettings):
     simulator: ModelSettings | None = None
     writer: ModelSettings | None = None
     judges: list[JudgeSettings] = []
+    validation: Thresholds = Field(Thresholds(), description="what a judge's card must show (docs/judge-cards.md)")
     timeouts: TimeoutSettings = TimeoutSettings()
     log_format: Literal["console", "json"] = "json"
     bootstrap_key: SecretStr | None = None

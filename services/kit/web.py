@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import structlog
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -124,7 +125,8 @@ def problem(error: EsrpError) -> Response:
         retryable=error.retryable,
         errors=[{"pointer": fault.pointer, "message": fault.message} for fault in error.errors],
     )
-    return Response(document.model_dump_json(), error.status, headers, PROBLEM)
+    members = {**document.model_dump(mode="json"), **error.extra}
+    return Response(orjson.dumps(members), error.status, headers, PROBLEM)
 
 
 async def _render(_: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from services.analytics.worker import handlers, look_around, store_ratings, summarise_run
-from services.jobs import AdvanceRun
+from services.jobs import AdvanceRun, MeasureAgreement
 from tests.analytics.conftest import World
 
 
@@ -34,7 +34,7 @@ async def test_a_report_takes_over_what_no_bell_has_brought(world: World) -> Non
     await summarise_run(world.resources, run)
     row = await world.db.fetchrow("SELECT revision, document ->> 'raters' AS raters FROM analytics.reports")
     assert row is not None and tuple(row) == (1, "judge")
-    assert world.queue.jobs == [AdvanceRun(run)]
+    assert world.queue.jobs == [AdvanceRun(run), MeasureAgreement(run)]
 
 
 async def test_a_report_twice_is_the_same_report(world: World) -> None:
@@ -72,6 +72,7 @@ async def test_the_timer_finds_what_no_message_told_of(world: World) -> None:
     await look_and_work(world)
     assert await world.db.fetchval("SELECT count(*) FROM analytics.ratings WHERE run_id = $1", judging) == 54
     assert [r["run_id"] for r in await world.db.fetch("SELECT run_id FROM analytics.reports")] == [analysing]
+    await look_and_work(world)  # the judges are measured once the report is there
     assert await look_around(world.resources) == []
 
 

@@ -1,0 +1,78 @@
+"""Has a judge moved: the same dialogues rated now and before (STATISTICS 6, the sentinel of a gate)."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scipy.special import stdtr, stdtrit
+
+from esrp.metrics import METRIC_IDS
+from esrp.stats.intervals import CONFIDENCE, Interval, mean_of, standard_error
+from esrp.stats.paired import paired
+from esrp.stats.ratings import Ratings, Units
+
+EQUAL = 1e-9  # a mean as near as that to 0 is 0: differences are kept in units of 2⁻³²
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """New − stored score over the nine metrics, of ``pairs`` dialogues; ``shifted`` names what moved beyond chance."""
+
+    difference: float | None
+    interval: Interval | None
+    pairs: int
+    shifted: tuple[str, ...]
+
+
+def shift(fresh: Ratings, stored: Ratings, *, confidence: float = CONFIDENCE) -> Shift:
+    """Compare one judge's ratings of the same (character, scenario): clustered by scenario, t with G − 1.
+
+    ``shifted``: the metrics and ``overall`` that are not 0, two-sided, with Holm over all that were measured. The
+    interval is that of the overall difference alone. Fewer than two scenarios show nothing.
+    """
+    units = paired(fresh.units, stored.units)
+    scenarios = len(set(units.scenario.tolist()))
+    p_values = dict(_p_values(units, scenarios))
+    columns = list(range(len(METRIC_IDS)))
+    difference = mean_of(units, columns) if len(units) else None
+    return Shift(
+        difference=difference,
+        interval=_interval(units, columns, difference, scenarios, confidence),
+        pairs=int(units.counts.any(axis=1).sum()),
+        shifted=tuple(name for name in ("overall", *METRIC_IDS) if name in _rejected(p_values, 1 - confidence)),
+    )
+
+
+def _p_values(units: Units, scenarios: int) -> Iterator[tuple[str, float]]:
+    endpoints = {"overall": list(range(len(METRIC_IDS)))} | {id: [n] for n, id in enumerate(METRIC_IDS)}
+    for name, columns in endpoints.items():
+        mean = mean_of(units, columns) if len(units) else None
+        se = None if mean is None else standard_error(units, columns)
+        if mean is not None and se is not None:
+            yield name, _two_sided(mean, se, scenarios)
+
+
+def _two_sided(mean: float, se: float, clusters: int) -> float:
+    if abs(mean) < EQUAL:
+        return 1.0
+    return 0.0 if se < EQUAL else 2 * float(stdtr(clusters - 1, -abs(mean) / se))
+
+
+def _rejected(p_values: dict[str, float], alpha: float) -> set[str]:
+    """Holm: the smallest p value is held against α / m, the next against α / (m − 1), and so on."""
+    rejected: set[str] = set()
+    for left, name in zip(range(len(p_values), 0, -1), sorted(p_values, key=lambda id: p_values[id]), strict=True):
+        if p_values[name] > alpha / left:
+            break
+        rejected.add(name)
+    return rejected
+
+
+def _interval(
+    units: Units, columns: list[int], mean: float | None, scenarios: int, confidence: float
+) -> Interval | None:
+    se = None if mean is None else standard_error(units, columns)
+    if mean is None or se is None or math.isnan(mean):
+        return None
+    half = float(stdtrit(scenarios - 1, (1 + confidence) / 2)) * se
+    return Interval(mean - half, mean + half)

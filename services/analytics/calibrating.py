@@ -1,0 +1,157 @@
+"""What people's ratings of a part say about judges' ratings of the whole (STATISTICS 4, 5)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from esrp.api import AgainstHumansOut, CalibratedEstimate, CalibratedOut, Estimate, RaterKind
+from esrp.api import Intervals as Bounds
+from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.stats import Calibrated, Calibrations, Interval, Rating, Ratings, against_humans, calibrations
+from esrp.stats.calibration import FEWEST
+from esrp.stats.intervals import mean_of
+
+DIGITS = 10
+Sampling = Literal["random", "drawn", "all"]
+NOTHING = Calibrations(None, dict.fromkeys(DIMENSIONS), dict.fromkeys(METRIC_IDS))
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Judges' ratings and the human ones that may correct them.
+
+    ``sampling`` says why these are a fair sample; ``None``: nobody says so, and then ``found`` is ``None``.
+    """
+
+    judge: Ratings
+    labels: Ratings
+    both: Ratings
+    everyone: Ratings
+    sampling: Sampling | None
+    found: Calibrations | None
+    human_sha256: str
+
+    @property
+    def overall(self) -> Calibrated | None:
+        """The calibrated overall mean, if there is one."""
+        return self.found.overall if self.found else None
+
+    @property
+    def limit(self) -> str:
+        """What is to be known of the human part, in words."""
+        part = f"{len(self.labels.levels['dialogue'])} of {len(self.judge.levels['dialogue'])} judged dialogues"
+        if self.sampling is None:
+            return (
+                f"People rated {part}, and nobody says that these were drawn at random, so their ratings correct no"
+                " mean; an import with ?sampling=random says so."
+            )
+        if self.overall is None:
+            return f"People rated {part}: under {FEWEST} of a metric are too few to correct the judge's means."
+        if self.sampling == "all":
+            return "People rated every judged dialogue; the calibrated means are theirs."
+        chosen = "were drawn by the service" if self.sampling == "drawn" else "are said to be drawn at random"
+        return f"People rated {part}, which {chosen}; the calibrated means rest on that."
+
+    def out(self) -> CalibratedOut:
+        """Side by side, as clients see it."""
+        found = self.found or NOTHING
+        return CalibratedOut(
+            sampling=self.sampling,
+            overall=self._row(METRIC_IDS, found.overall),
+            dimensions={name: self._row(metrics_of(name), found.dimensions[name]) for name in DIMENSIONS},
+            metrics={name: self._row([name], found.metrics[name]) for name in METRIC_IDS},
+        )
+
+    def estimates(self) -> dict[str, Any]:
+        """The calibrated means as a report's estimates."""
+        found = self.found or NOTHING
+        return {
+            "overall": self._estimate(METRIC_IDS, found.overall),
+            "dimensions": {name: self._estimate(metrics_of(name), found.dimensions[name]) for name in DIMENSIONS},
+            "metrics": {name: self._estimate([name], found.metrics[name]) for name in METRIC_IDS},
+        }
+
+    def against_humans(self) -> dict[str, dict[str, AgainstHumansOut]]:
+        """Each judge on each metric against all human ratings."""
+        judges = self.judge.levels["rater"]
+        return {
+            judge: {
+                metric: AgainstHumansOut.model_validate({k: _rounded(v) for k, v in asdict(found).items()})
+                for metric, found in against_humans(self.everyone, judge).items()
+            }
+            for judge in judges
+        }
+
+    def _row(self, metrics: Sequence[str], found: Calibrated | None) -> CalibratedEstimate:
+        columns = [METRIC_IDS.index(metric) for metric in metrics]
+        n_human = int((self.labels.dialogues > 0).sum(axis=0)[columns].min())
+        return CalibratedEstimate(
+            judge_mean=_rounded(mean_of(self.judge.units, columns)),
+            human_mean=_rounded(mean_of(self.labels.units, columns)),
+            mean=_rounded(found.mean) if found else None,
+            se=_rounded(found.se) if found else None,
+            ci=Bounds(suite=_bounds(found.interval) if found else None, dialogue=None, population=None),
+            n_human=found.n_human if found else n_human,
+            lambda_=_rounded(found.lambda_) if found else None,
+        )
+
+    def _estimate(self, metrics: Sequence[str], found: Calibrated | None) -> Estimate:
+        columns = [METRIC_IDS.index(metric) for metric in metrics]
+        rated = self.both.dialogues[:, columns]
+        return Estimate(
+            mean=_rounded(found.mean) if found else None,
+            n=int(rated.any(axis=1).sum()),
+            ratings=int(rated.sum()),
+            se=_rounded(found.se) if found else None,
+            ci=Bounds(suite=_bounds(found.interval) if found else None, dialogue=None, population=None),
+            worst=None,
+        )
+
+
+def calibrated(
+    of: Mapping[RaterKind, Ratings], rows: Mapping[RaterKind, Sequence[Rating]], sampling: Mapping[str, str]
+) -> Calibration | None:
+    """What can be said of ratings of both kinds; ``None`` if there is no dialogue that judges and people rated.
+
+    Only human ratings of dialogues that were drawn at random correct the judges', or all if people rated every judged
+    dialogue. ``sampling``: how the dialogues were chosen, as far as anybody says.
+    """
+    if "judge" not in of or "human" not in of:
+        return None
+    judge, human = of["judge"], of["human"]
+    judged, rated = set(judge.levels["dialogue"]), set(human.levels["dialogue"])
+    if not judged & rated:
+        return None
+    how, labels = labelled(judged, rows["human"], sampling)
+    both = Ratings.of([*rows["judge"], *labels])
+    everyone = both if len(labels) == len(rows["human"]) else Ratings.of([*rows["judge"], *rows["human"]])
+    return Calibration(
+        judge=judge,
+        labels=Ratings.of([row for row in labels if row.dialogue in judged]),
+        both=both,
+        everyone=everyone,
+        sampling=how,
+        found=calibrations(both) if how else None,
+        human_sha256=human.sha256,
+    )
+
+
+def labelled(
+    judged: set[str], rows: Sequence[Rating], sampling: Mapping[str, str]
+) -> tuple[Sampling | None, Sequence[Rating]]:
+    """The human ratings that are a fair sample of the judged dialogues, and why; all of them where nobody says so."""
+    if judged <= {row.dialogue for row in rows}:
+        return "all", rows
+    chosen = [row for row in rows if row.dialogue in sampling]
+    if not judged & {row.dialogue for row in chosen}:
+        return None, rows
+    how = {sampling[row.dialogue] for row in chosen}
+    return "drawn" if how == {"drawn"} else "random", chosen
+
+
+def _rounded(number: float | None) -> Any:
+    return None if number is None else number if isinstance(number, int) else round(number, DIGITS)
+
+
+def _bounds(interval: Interval | None) -> tuple[float, float] | None:
+    return None if interval is None else (round(interval.low, DIGITS), round(interval.high, DIGITS))
