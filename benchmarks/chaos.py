@@ -51,7 +51,7 @@ async def main() -> None:
     environment = models_environment(
         {**seats, "model": "mock-simulator"}, {**seats, "model": "mock-judge"}, first_byte=FIRST_BYTE, total=TOTAL
     )
-    request = {"suite": "chatanime", "candidate": {**seats, "model": "replayed"}}
+    request = {"suite": "chatanime", "candidate": {**seats, "model": "replayed"}, "diversity": False}
     with tempfile.TemporaryDirectory(prefix="chaos") as folder:
         async with stack(Path(folder), environment) as esrp:
             await esrp.client.import_published(source.stem, source)

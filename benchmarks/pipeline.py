@@ -131,7 +131,7 @@ async def whole_run(client: AsyncClient, mock_url: str, source: Path) -> dict[st
     await client.import_published(source.stem, source)
     candidate = {"base_url": f"{mock_url}/v1", "model": "replayed", "max_concurrency": IN_FLIGHT}
     started = time.monotonic()
-    run = await client.create_run({"suite": "chatanime", "candidate": candidate})
+    run = await client.create_run({"suite": "chatanime", "candidate": candidate, "diversity": False})
     final = await client.wait(run.id)
     seconds = time.monotonic() - started
     report = await client.report(run.id)

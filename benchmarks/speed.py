@@ -4,7 +4,8 @@
 turn 2, and a verdict with nine scores. At 64 and at 256 in flight, counted over candidate, simulator and judge together
 and checked by the highest number that the server saw. The ideal is all calls one after another in so many lines.
 
-Ours is a fresh stack, from the request for a run to its report, over the public API; the in-flight total is split
+Ours is a fresh stack, from the request for a run to its report, over the public API; its judges are not asked about
+diversity, as those of the others are not, so that all make the same calls; the in-flight total is split
 2 : 1 : 1 over candidate, simulator and judge, as their calls are. A peer is a process of its own, from its start to its
 end, in an environment that ``--peers`` makes in a cache folder. A peer that cannot be installed, or that made other
 calls than these, has no figures.
@@ -151,7 +152,9 @@ async def whole_run(url: str, key: str, candidate: Mapping[str, Any], dialogues:
     """From the request to the report."""
     sample = {"dialogues": dialogues, "seed": workload.SEED}
     async with AsyncClient(url, key) as client:
-        run = await client.create_run({"suite": workload.SUITE, "candidate": candidate, "sample": sample})
+        run = await client.create_run(
+            {"suite": workload.SUITE, "candidate": candidate, "sample": sample, "diversity": False}
+        )
         return await client.wait(run.id), await client.report(run.id)
 
 

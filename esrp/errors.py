@@ -7,6 +7,7 @@ EsrpError
 ├── NotFound                404
 ├── Conflict                409
 │   ├── InFlight            409  the same idempotency key is being worked on
+│   ├── NotComparable       409  two runs differ in what makes them comparable; carries in what
 │   └── WrongState          409  the run is not in a state for that
 ├── Unauthorized            401
 ├── Forbidden               403
@@ -17,6 +18,7 @@ EsrpError
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class EsrpError(Exception):
         self.detail = detail
         self.errors = tuple(errors)
         self.retry_after = retry_after
+        self.extra: dict[str, Any] = {}  # members that this kind of problem has besides those of all
 
 
 class InvalidInput(EsrpError):
@@ -93,6 +96,16 @@ class InFlight(Conflict):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"A request with Idempotency-Key {key!r} is in flight.", retry_after=1)
+
+
+class NotComparable(Conflict):
+    """The runs were not measured alike; ``differs`` says in what: suite, simulator, judges, rounds."""
+
+    code = "not_comparable"
+
+    def __init__(self, differs: Sequence[str]) -> None:
+        super().__init__(f"The runs cannot be compared: they differ in {', '.join(differs)}.")
+        self.extra = {"differs": list(differs)}
 
 
 class WrongState(Conflict):

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from esrp import __version__
-from esrp.cli import data, judge, runs, scenarios, stack
+from esrp.cli import data, figures, gates, judge, panels, runs, scenarios, stack
 from esrp.cli.exits import Group
 
 app = typer.Typer(
@@ -39,12 +39,19 @@ app.command("demo")(stack.demo)
 app.command("run")(runs.run)
 app.command("wait")(runs.wait)
 app.command("report")(runs.report)
+app.command("compare")(figures.compare)
+app.command("leaderboard")(figures.leaderboard)
+app.command("metrics")(figures.metrics)
 app.command("runs")(runs.runs)
 app.command("cancel")(runs.cancel)
 app.command("resume")(runs.resume)
 app.command("retry-failed")(runs.retry_failed)
 app.command("extend")(runs.extend)
+app.command("rejudge")(panels.rejudge)
+app.command("shortlist")(panels.shortlist)
 app.command("check")(runs.check)
+app.command("gate")(gates.gate)
+app.add_typer(gates.baselines, name="baseline")
 app.command("judges")(data.judges)
 app.add_typer(data.imports, name="import")
 app.add_typer(data.suites, name="suite")

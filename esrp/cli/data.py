@@ -53,12 +53,23 @@ def import_transcript(
 def import_ratings(
     file: File,
     replace: Annotated[bool, typer.Option("--replace", help="A score given before gives way to the new one.")] = False,
+    random: Annotated[
+        bool, typer.Option("--random", help="The rated dialogues were drawn at random: they may correct judges.")
+    ] = False,
+    diversity: Annotated[
+        bool, typer.Option("--diversity", help="The file rates batches: run, character, batch, rater, score.")
+    ] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
     """Load human ratings: CSV or JSONL with run, character, scenario, metric, rater, score."""
+    if random and diversity:
+        raise UsageFault("--random says how dialogues were chosen; it does not go with --diversity.")
     with connect(url, api_key) as client, _about(file):
-        result = client.import_ratings(file, replace=replace)
+        if diversity:
+            result = client.import_diversity(file, replace=replace)
+        else:
+            result = client.import_ratings(file, replace=replace, sampling="random" if random else None)
     typer.echo(f"{result.stored} stored, {result.missing} without a score, {result.duplicates} there already")
     if result.ignored_columns:
         typer.echo(f"columns not read: {', '.join(result.ignored_columns)}", err=True)

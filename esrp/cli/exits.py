@@ -16,6 +16,7 @@ from esrp.client import ApiError, ConnectionFailed
 from esrp.errors import EsrpError
 
 USAGE, NETWORK, REFUSED, UNSUCCESSFUL, CRASH, INTERRUPTED = 4, 5, 6, 7, 8, 130
+ENDS = {0, USAGE, NETWORK, REFUSED, UNSUCCESSFUL, CRASH, INTERRUPTED}  # all but a verdict
 MOST_FAULTS = 20
 
 
@@ -37,13 +38,13 @@ class Group(TyperGroup):
     """The top command: every way to end goes through here."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command line; never ends with 1 or 2, which the parser would use for wrong usage."""
+        """Run the command line; only ``Stop`` ends with 1, 2 or 3, which the parser would use for wrong usage."""
         try:
             return super().main(*args, **kwargs)
         except Stop as stop:
             sys.exit(stop.code)
         except SystemExit as end:
-            sys.exit(USAGE if end.code in {1, 2} else end.code)
+            sys.exit(end.code if end.code is None or end.code in ENDS else USAGE)
         except EsrpError as error:
             fail(told(error), _code(error))
         except Exception as error:

@@ -1,4 +1,4 @@
-"""`esrp judge …`: the judge that is taught. Hands over to programs that need torch, which this command does not."""
+"""`esrp judge …`. For the judge that is taught it hands over to programs that need torch, which it does not itself."""
 
 import os
 import sys
@@ -9,11 +9,16 @@ from typing import Annotated
 
 import typer
 
+from esrp.cli import cards
 from esrp.cli.exits import USAGE, fail
 
 judge = typer.Typer(
-    help="The LoRA judge: teach it, test it, and serve it.", no_args_is_help=True, rich_markup_mode=None
+    help="Judges: try to sway one and read its card; teach, test and serve the LoRA judge.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
+judge.command("probe")(cards.probe)
+judge.command("card")(cards.card)
 
 LEARNING = ("torch", "transformers", "peft", "safetensors")
 INSTALL = "pip install --no-deps -r deploy/vllm/requirements.txt, in an environment of its own (docs/judge.md)"

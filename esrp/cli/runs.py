@@ -10,12 +10,14 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from esrp.api import FINAL, CheckRequest, Report, Run, RunRequest
-from esrp.cli import text
+from esrp.cli import gates, text, verdicts
 from esrp.cli.exits import INTERRUPTED, UNSUCCESSFUL, Stop, UsageFault
+from esrp.cli.figures import AnyRaters, WhoseOfAll
 from esrp.cli.options import DEFAULT_URL, ApiKey, AsJson, Url, connect
 from esrp.cli.progress import watch
 from esrp.client import Client, ConnectionFailed
 from esrp.errors import InvalidInput
+from esrp.policies import Policy
 from esrp.suite import faults
 
 DEFAULT_SUITE = "esrp-zh"
@@ -56,6 +58,10 @@ def run(
     sample: Annotated[int | None, typer.Option(min=1, help="Play only so many dialogues.")] = None,
     rounds: Rounds = None,
     replicates: Annotated[int | None, typer.Option(min=1, max=20, help="Play each so often.  [default: 1]")] = None,
+    diversity: Annotated[
+        bool | None,
+        typer.Option("--diversity/--no-diversity", help="Have replies rated by tens, too.  [default: diversity]"),
+    ] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="May be repeated.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call the run.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight.  [default: 64]")] = None,
@@ -73,14 +79,21 @@ def run(
         bool, typer.Option("--reattach/--new", help="With labels: go on with the run of the same configuration.")
     ] = True,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run and print its report.")] = True,
+    gate: gates.Gate = None,
+    junit: gates.Junit = None,
+    summary: gates.Summary = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
-    """Benchmark a bot, or judge a transcript, and print the report."""
+    """Benchmark a bot, or judge a transcript, and print the report. With a gate the exit code is its verdict."""
     if transcript and suite is None:
         raise UsageFault("--transcript needs --suite: the one that it was imported for, e.g. chatanime.")
+    files = gates.Files(junit, summary)
+    if files.asked and (gate is None or not wait):
+        raise UsageFault("--junit and --summary write the verdict of a --gate that is waited for.")
     candidate = _candidate(base_url, model, candidate_key, api_key_env, transcript, max_concurrency)
+    policy = gates.chosen(gate)
     request = _valid(
         RunRequest,
         _given(
@@ -91,13 +104,16 @@ def run(
             simulator=simulator,
             rounds=rounds,
             replicates=replicates,
+            diversity=diversity,
             sample=None if sample is None else {"dialogues": sample},
             round2=frozen and {"frozen": frozen},
             budget=_budget(max_calls, max_tokens, max_cost),
             prices=_prices(price),
             labels=_labels(label),
+            gate=policy,
         ),
     )
+    files.prepare()
     with connect(url, api_key) as client:
         if dry_run or probe:
             dry = client.dry_run(request, probe=probe)
@@ -107,27 +123,40 @@ def run(
             _print(started, text.run(started), as_json)
             return
         typer.echo(f"{started.id} started; {text.plan(started.plan)}", err=True)
-        _finish(client, started.id, as_json)
+        _finish(client, started.id, as_json, policy, files)
 
 
-def wait(run: str, as_json: AsJson = False, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
-    """Follow a run to its end and print its report."""
+def wait(
+    run: str,
+    gate: gates.Gate = None,
+    junit: gates.Junit = None,
+    summary: gates.Summary = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Follow a run to its end and print its report; the exit code is the verdict of its gate, or of another one."""
+    policy, files = gates.chosen(gate), gates.Files(junit, summary)
+    files.prepare()
     with connect(url, api_key) as client:
-        _finish(client, run, as_json)
+        if files.asked and gate is None and client.run(run).gate is None:
+            raise UsageFault(f"{run} has no gate of its own: give one with --gate.")
+        _finish(client, run, as_json, policy, files)
 
 
 def report(
     run: str,
     format: Annotated[Format, typer.Option(help="text, json or md.")] = Format.TEXT,
+    raters: WhoseOfAll = AnyRaters.AUTO,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
     """Print a run's report."""
     with connect(url, api_key) as client:
         if format is Format.MD:
-            typer.echo(client.report(run, "md"))
+            typer.echo(client.report(run, "md", raters.value))
         else:
-            found = client.report(run)
+            found = client.report(run, raters=raters.value)
             _print(found, text.report(found), format is Format.JSON)
 
 
@@ -223,14 +252,18 @@ def check(
 # --- following --------------------------------------------------------------------------------------------------------
 
 
-def _finish(client: Client, id: str, as_json: bool) -> None:
+def _finish(client: Client, id: str, as_json: bool, gate: str | Policy | None, files: gates.Files) -> None:
     run = _followed(client, id)
     if run.status == "failed":
         _print_failed(run, as_json)
+        files.write_unfinished(run)
         raise Stop(UNSUCCESSFUL)
     found = client.report(id)
+    gated = run.status == "succeeded" and (gate is not None or run.gate is not None)
+    verdict = gates.verdict_of(client, run, gate) if gated else None
     if as_json:
-        typer.echo(_json({"run": run.model_dump(mode="json"), "report": found.model_dump(mode="json")}))
+        told = verdict and verdict.model_dump(mode="json")
+        typer.echo(_json({"run": run.model_dump(mode="json"), "report": found.model_dump(mode="json"), "gate": told}))
     else:
         typer.echo(text.report(found))
         for warning in run.warnings:
@@ -239,7 +272,13 @@ def _finish(client: Client, id: str, as_json: bool) -> None:
         typer.echo(f"esrp: {id} ended {run.status}; the report is of what there was.", err=True)
         if run.status == "budget_exhausted":
             typer.echo(f"`esrp resume {id} --max-…` goes on with a larger budget.", err=True)
+        files.write_unfinished(run)
         raise Stop(UNSUCCESSFUL)
+    if verdict is not None:
+        if not as_json:
+            typer.echo("\n" + verdicts.plain(verdict, client.url))
+        files.write(verdict, client.url)
+        raise Stop(gates.EXITS[verdict.verdict])
 
 
 def _followed(client: Client, id: str) -> Run:

@@ -1,7 +1,7 @@
 """Answers as plain text: one thing a line, metrics by their ids, the same on a terminal and in a log."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from esrp.api import Check, Coverage, DryRun, Estimate, Intervals, Pacing, Plan, Report, Run
 from esrp.cli.progress import tokens
@@ -27,9 +27,26 @@ def report(document: Report) -> str:
             lines.append(_estimate(dimension, document.dimensions[dimension], name))
         lines += [_estimate(id, document.metrics[id], name) for id in metrics_of(dimension) if id in document.metrics]
     lines += [_estimate(id, document.metrics[id], name) for id in document.metrics if id not in METRIC_IDS]
-    lines += ["", f"replies inside the suite's length: {_share(document.lengths.inside)}"]
+    lines += ["", *_besides(document), f"replies inside the suite's length: {_share(document.lengths.inside)}"]
     lines += [f"limit: {limit}" for limit in document.limits]
     return "\n".join([*lines, f"sha256 {document.sha256}"])
+
+
+def _besides(document: Report) -> Iterator[str]:
+    """Diversity, judges and people side by side, and agreement; each where there is any."""
+    diversity, beside, agreed = document.diversity, document.calibrated, document.agreement
+    if diversity is not None:
+        low, high = diversity.scale
+        yield f"diversity ({diversity.kind}, {low} to {high}): {_mean(diversity.mean)}"
+    if beside is not None:
+        means = f"judges {_mean(beside.overall.judge_mean)}, people {_mean(beside.overall.human_mean)}"
+        yield f"overall by {means}, calibrated {_mean(beside.overall.mean)} ({beside.overall.n_human} rated by people)"
+    if agreed is not None and agreed.pairs:
+        yield f"agreement ({agreed.kind}): krippendorff_alpha {_mean(agreed.krippendorff_alpha)}"
+
+
+def _mean(value: float | None) -> str:
+    return NONE if value is None else f"{value:.2f}"
 
 
 def run(document: Run) -> str:
@@ -43,6 +60,7 @@ def run(document: Run) -> str:
     ]
     lines += [f"{role}: {pace.limit} calls in flight, {_paced(pace)}" for role, pace in document.pacing.items()]
     lines += [f"error: {document.error.message}"] if document.error else []
+    lines += [f"{_gate(document)}: {document.verdict or 'no verdict yet'}"] if document.gate else []
     return "\n".join([*lines, *(f"warning: {warning}" for warning in document.warnings)])
 
 
@@ -87,6 +105,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("  ".join(map(_padded, line, widths)).rstrip() for line in lines)
 
 
+def _gate(document: Run) -> str:
+    return f"gate {document.gate}" if isinstance(document.gate, str) else "gate"
+
+
 def _paced(pace: Pacing) -> str:
     cuts = sum(change.cause == "refused" for change in pace.history)
     return f"from {pace.history[0].limit}" + (f", cut {cuts} × after refusals" if cuts else "")
@@ -112,6 +134,8 @@ def _coverage(coverage: Coverage) -> str:
 def _raters(document: Report) -> str:
     if document.raters == "human":
         return "rated by people"
+    if document.raters == "calibrated":
+        return "rated by judges, corrected by people"
     names = [judge.id + ("" if judge.validated else " (not validated)") for judge in document.judges]
     return f"judged by {', '.join(names)}" if names else "no judges"
 

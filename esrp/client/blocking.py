@@ -10,26 +10,42 @@ from typing import Any, Literal, Self, TypeVar, overload
 import httpx2
 
 from esrp.api import (
+    BaselineOut,
+    BatchOut,
     Check,
     CheckRequest,
+    Choice,
+    Comparison,
     DialogueOut,
     DialogueState,
     DryRun,
+    GateOut,
+    GateVerdict,
+    GroupBy,
     Imported,
+    JudgeCard,
     JudgeOut,
     KeyOut,
     KeyRequest,
+    Leaderboard,
+    MetricsOut,
     NewKey,
+    Probe,
+    ProbeRequest,
     Provenance,
     RecordedDialogue,
     Report,
     Run,
     RunRequest,
     RunStatus,
+    Sampling,
     ScenarioDraft,
     ScenarioSetDetail,
     ScenarioSetOut,
     ScenarioSetRequest,
+    Series,
+    Shortlist,
+    ShortlistRequest,
     SuiteOut,
     TenantOut,
     TranscriptOut,
@@ -38,6 +54,7 @@ from esrp.client import calls, flows
 from esrp.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Connection, opened, reply
 from esrp.client.flows import Done, Effect, Emit, Event, Flow, Hear, Listen, Lost, Outcome, Send, Sleep, Stream
 from esrp.dialogue import Character
+from esrp.policies import Policy
 
 T = TypeVar("T")
 
@@ -62,6 +79,11 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Close the connections."""
         self.close()
+
+    @property
+    def url(self) -> str:
+        """Where the service is."""
+        return self._connection.url
 
     def close(self) -> None:
         """Close the connections."""
@@ -103,6 +125,30 @@ class Client:
         """Play more dialogues of the same plan: how many the sample, or replicates of each, there shall be in all."""
         return self._ask(calls.extend(run, dialogues, replicates))
 
+    def batches(self, run: str) -> Iterator[BatchOut]:
+        """The replies of a run that its judges rate together, with their verdicts."""
+        return self._each(flows.each(calls.batches(run)))
+
+    def rejudge(self, run: str, judges: Iterable[str], idempotency_key: str | None = None, **fields: Any) -> Run:
+        """Other judges over the dialogues of a run that has ended: a new run. ``fields``: see ``RejudgeRequest``."""
+        return self._ask(calls.rejudge(run, {"judges": list(judges), **fields}, idempotency_key))
+
+    def create_shortlist(
+        self, asked: ShortlistRequest | Mapping[str, Any], idempotency_key: str | None = None
+    ) -> Shortlist:
+        """Have a panel rate many candidates, endpoints or transcripts; each gets a run of its own."""
+        return self._ask(calls.create_shortlist(asked, idempotency_key))
+
+    @overload
+    def shortlist(self, id: str, format: Literal["json"] = "json") -> Shortlist: ...
+    @overload
+    def shortlist(self, id: str, format: Literal["md", "csv"]) -> str: ...
+    def shortlist(self, id: str, format: calls.ShortlistFormat = "json") -> Shortlist | str:
+        """A shortlist as far as its runs have ended."""
+        if format == "json":
+            return self._ask(calls.shortlist(id))
+        return self._ask(calls.shortlist_text(id, format))
+
     def events(self, run: str, last_event_id: str | None = None) -> Iterator[Event]:
         """A run's events to its end, over lost connections; those after ``last_event_id`` if it is given."""
         return self._each(flows.events(run, last_event_id))
@@ -117,12 +163,49 @@ class Client:
         return self._run(flows.wait(run, on_progress, on_lost))
 
     @overload
-    def report(self, run: str, format: Literal["json"] = "json") -> Report: ...
+    def report(self, run: str, format: Literal["json"] = "json", raters: Choice = "auto") -> Report: ...
     @overload
-    def report(self, run: str, format: Literal["md"]) -> str: ...
-    def report(self, run: str, format: calls.ReportFormat = "json") -> Report | str:
-        """A run's report."""
-        return self._ask(calls.report(run)) if format == "json" else self._ask(calls.report_text(run, format))
+    def report(self, run: str, format: Literal["md"], raters: Choice = "auto") -> str: ...
+    def report(self, run: str, format: calls.ReportFormat = "json", raters: Choice = "auto") -> Report | str:
+        """A run's report, by the ratings of judges, of people, or of judges corrected by people."""
+        if format == "json":
+            return self._ask(calls.report(run, raters))
+        return self._ask(calls.report_text(run, format, raters))
+
+    def metrics(self, run: str, group_by: GroupBy, raters: Choice = "auto") -> MetricsOut:
+        """A run's scores by group, with standard errors and intervals."""
+        return self._ask(calls.metrics(run, group_by, raters))
+
+    def metrics_table(
+        self, run: str, group_by: GroupBy, format: Literal["csv", "parquet"] = "csv", raters: Choice = "auto"
+    ) -> bytes:
+        """A run's scores by group as a file (docs/exports.md)."""
+        return self._ask(calls.metrics_table(run, group_by, raters, format))
+
+    def series(
+        self, *, candidate: str | None = None, suite: str | None = None, judge: str | None = None, limit: int = 100
+    ) -> Series:
+        """Each metric with its intervals, run by run of the newest finished ones, oldest first."""
+        return self._ask(calls.series(candidate, suite, judge, limit))
+
+    def compare(self, baseline: str, candidate: str, raters: Choice = "auto") -> Comparison:
+        """Candidate − baseline on the dialogues that both runs were rated on."""
+        return self._ask(calls.compare(baseline, candidate, raters))
+
+    def leaderboard(self, suite: str, *, raters: Choice = "auto", reference: str | None = None) -> Leaderboard:
+        """The newest finished run of each candidate, best first, and who is tied with whom."""
+        return self._ask(calls.leaderboard(suite, raters, reference))
+
+    def leaderboard_table(
+        self,
+        suite: str,
+        format: calls.LeaderboardFormat = "csv",
+        *,
+        raters: Choice = "auto",
+        reference: str | None = None,
+    ) -> bytes:
+        """A leaderboard as a file, in the layout of the paper's Table 1 (docs/exports.md)."""
+        return self._ask(calls.leaderboard_table(suite, raters, reference, format))
 
     def dialogues(
         self,
@@ -142,6 +225,30 @@ class Client:
     def check(self, request: CheckRequest | Mapping[str, Any]) -> Check:
         """Play one dialogue against a candidate; nothing is stored."""
         return self._ask(calls.check(request))
+
+    def gate(self, run: str, policy: str | Policy | Mapping[str, Any]) -> GateVerdict:
+        """Hold a finished run against a release policy: a name, or the policy. A sentinel in it costs judges' calls."""
+        return self._ask(calls.gate(run, policy))
+
+    def verdict(self, run: str) -> GateVerdict:
+        """A run's newest verdict."""
+        return self._ask(calls.verdict(run))
+
+    def create_gate(self, name: str, policy: Policy | Mapping[str, Any], idempotency_key: str | None = None) -> GateOut:
+        """Keep a release policy under a name; another policy under the same name is its next version."""
+        return self._ask(calls.create_gate(name, policy, idempotency_key))
+
+    def gates(self) -> Iterator[GateOut]:
+        """Every version of every release policy."""
+        return self._each(flows.each(calls.gates()))
+
+    def set_baseline(self, name: str, run: str) -> BaselineOut:
+        """Name a run that has succeeded; policies that name it are held against it from now on."""
+        return self._ask(calls.set_baseline(name, run))
+
+    def baselines(self) -> Iterator[BaselineOut]:
+        """All baselines, by name."""
+        return self._each(flows.each(calls.baselines()))
 
     def suites(self) -> Iterator[SuiteOut]:
         """All suites."""
@@ -175,9 +282,33 @@ class Client:
         content_type: str | None = None,
         replace: bool = False,
         idempotency_key: str | None = None,
+        *,
+        sampling: Sampling | None = None,
     ) -> Imported:
-        """Store human ratings: CSV (``text/csv``) or JSONL (``application/x-ndjson``)."""
-        return self._ask(calls.import_ratings(source, content_type, replace, idempotency_key))
+        """Store human ratings: CSV (``text/csv``) or JSONL (``application/x-ndjson``).
+
+        ``sampling`` says that the rated dialogues were drawn at random, which lets their ratings correct the judges'.
+        """
+        return self._ask(calls.import_ratings(source, content_type, replace, idempotency_key, sampling=sampling))
+
+    def import_diversity(
+        self,
+        source: Path | bytes,
+        content_type: str | None = None,
+        replace: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Imported:
+        """Store how people rated the diversity of batches of ten replies."""
+        path = "/v1/ratings/diversity"
+        return self._ask(calls.import_ratings(source, content_type, replace, idempotency_key, path=path))
+
+    def export_ratings(self, run: str, format: calls.ExportFormat = "csv") -> bytes:
+        """All ratings of a run as a file, in the columns of an import (docs/exports.md)."""
+        return self._ask(calls.export_ratings(run, format))
+
+    def export_diversity(self, run: str, format: calls.ExportFormat = "csv") -> bytes:
+        """All ratings of a run's batches as a file."""
+        return self._ask(calls.export_ratings(run, format, path="/v1/ratings/diversity"))
 
     def create_scenario_set(
         self, asked: ScenarioSetRequest | Mapping[str, Any], idempotency_key: str | None = None
@@ -224,6 +355,14 @@ class Client:
     def judges(self) -> list[JudgeOut]:
         """The judges that can be asked for."""
         return list(self._each(flows.each(calls.judges())))
+
+    def judge_card(self, id: str) -> JudgeCard:
+        """What was measured of a judge, by its id or name; ``None`` where nothing was."""
+        return self._ask(calls.judge_card(id))
+
+    def probe_judge(self, id: str, asked: ProbeRequest | Mapping[str, Any] | None = None) -> Probe:
+        """Have a judge rate the injection battery, which costs its calls and may take minutes."""
+        return self._ask(calls.probe_judge(id, asked or {}))
 
     def keys(self) -> Iterator[KeyOut]:
         """All API keys of the tenant, without the keys themselves."""

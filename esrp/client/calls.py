@@ -14,25 +14,42 @@ from uuid import uuid4
 from pydantic import BaseModel, ValidationError
 
 from esrp.api import (
+    BaselineOut,
+    BatchOut,
     Check,
     CheckRequest,
+    Choice,
+    Comparison,
     DialogueOut,
     DryRun,
+    GateOut,
+    GateVerdict,
+    GroupBy,
     Imported,
+    JudgeCard,
     JudgeOut,
     KeyOut,
     KeyRequest,
+    Leaderboard,
+    MetricsOut,
     NewKey,
     Page,
+    Probe,
+    ProbeRequest,
     Provenance,
     RecordedDialogue,
+    RejudgeRequest,
     Report,
     Run,
     RunRequest,
+    Sampling,
     ScenarioDraft,
     ScenarioSetDetail,
     ScenarioSetOut,
     ScenarioSetRequest,
+    Series,
+    Shortlist,
+    ShortlistRequest,
     SuiteOut,
     TenantOut,
     TenantRequest,
@@ -41,6 +58,7 @@ from esrp.api import (
 from esrp.client.errors import ApiError
 from esrp.dialogue import Character
 from esrp.errors import Fault, InvalidInput
+from esrp.policies import Policy
 
 Answer = TypeVar("Answer", bound=BaseModel)
 T_co = TypeVar("T_co", covariant=True)
@@ -50,6 +68,9 @@ NDJSON = "application/x-ndjson"
 PAGE = 100  # the most that the API gives at once
 RATING_TYPES = {".csv": "text/csv", ".jsonl": NDJSON, ".ndjson": NDJSON}
 ReportFormat = Literal["json", "md"]
+ExportFormat = Literal["csv", "jsonl", "parquet"]
+LeaderboardFormat = Literal["md", "csv", "parquet"]
+ShortlistFormat = Literal["json", "md", "csv"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,7 @@ class Request:
     @property
     def repeatable(self) -> bool:
         """Reads, and what carries an idempotency key."""
-        return self.method in {"GET", "DELETE"} or "Idempotency-Key" in self.headers
+        return self.method in {"GET", "PUT", "DELETE"} or "Idempotency-Key" in self.headers
 
     def at(self, cursor: str | None) -> "Request":
         """The same list from ``cursor`` on."""
@@ -139,19 +160,44 @@ def extend(id: str, dialogues: int | None, replicates: int | None) -> Call[Run]:
     return Call(_post(f"/v1/runs/{_quoted(id)}/extend", body), _model(Run))
 
 
+def batches(id: str) -> Call[Page[BatchOut]]:
+    """List a run's batches."""
+    return _list(f"/v1/runs/{_quoted(id)}/batches", BatchOut)
+
+
+def rejudge(id: str, asked: RejudgeRequest | Mapping[str, Any], key: str | None) -> Call[Run]:
+    """Other judges over a run's dialogues."""
+    return Call(_post(f"/v1/runs/{_quoted(id)}/rejudge", asked, key=key or _new_key()), _model(Run))
+
+
+def create_shortlist(asked: ShortlistRequest | Mapping[str, Any], key: str | None) -> Call[Shortlist]:
+    """A panel over many candidates."""
+    return Call(_post("/v1/shortlists", asked, key=key or _new_key()), _model(Shortlist))
+
+
+def shortlist(id: str) -> Call[Shortlist]:
+    """Read a shortlist."""
+    return Call(Request("GET", f"/v1/shortlists/{_quoted(id)}"), _model(Shortlist))
+
+
+def shortlist_text(id: str, format: ShortlistFormat) -> Call[str]:
+    """A shortlist as Markdown or CSV."""
+    return Call(Request("GET", f"/v1/shortlists/{_quoted(id)}", {"format": format}), _text)
+
+
 def events(id: str, last: str | None) -> Request:
     """The stream of a run's events after ``last``."""
     return Request("GET", f"/v1/runs/{_quoted(id)}/events", headers={"Last-Event-ID": last} if last else {})
 
 
-def report(id: str) -> Call[Report]:
+def report(id: str, raters: Choice) -> Call[Report]:
     """A run's report."""
-    return Call(Request("GET", f"/v1/runs/{_quoted(id)}/report"), _model(Report))
+    return Call(Request("GET", f"/v1/runs/{_quoted(id)}/report", _chosen(raters=raters)), _model(Report))
 
 
-def report_text(id: str, format: ReportFormat) -> Call[str]:
+def report_text(id: str, format: ReportFormat, raters: Choice) -> Call[str]:
     """A run's report as Markdown."""
-    return Call(Request("GET", f"/v1/runs/{_quoted(id)}/report", {"format": format}), _text)
+    return Call(Request("GET", f"/v1/runs/{_quoted(id)}/report", {"format": format, **_chosen(raters=raters)}), _text)
 
 
 def dialogues(id: str, character: str | None, scenario: str | None, state: str | None) -> Call[Page[DialogueOut]]:
@@ -168,6 +214,90 @@ def dialogue(id: str) -> Call[DialogueOut]:
 def check(request: CheckRequest | Mapping[str, Any]) -> Call[Check]:
     """One dialogue, nothing stored."""
     return Call(_post("/v1/check", request), _model(Check))
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def metrics(id: str, group_by: GroupBy, raters: Choice) -> Call[MetricsOut]:
+    """A run's scores by group."""
+    return Call(_metrics(id, group_by, raters), _model(MetricsOut))
+
+
+def metrics_table(id: str, group_by: GroupBy, raters: Choice, format: Literal["csv", "parquet"]) -> Call[bytes]:
+    """A run's scores by group as a table."""
+    request = _metrics(id, group_by, raters)
+    return Call(replace(request, params={**request.params, "format": format}), _bytes)
+
+
+def series(candidate: str | None, suite: str | None, judge: str | None, limit: int) -> Call[Series]:
+    """The metrics run by run."""
+    params = {"limit": str(limit), **_chosen(candidate=candidate, suite=suite, judge=judge)}
+    return Call(Request("GET", "/v1/metrics/series", params), _model(Series))
+
+
+def compare(baseline: str, candidate: str, raters: Choice) -> Call[Comparison]:
+    """Two runs side by side; it reads, so it may be sent again."""
+    body = {"baseline": baseline, "candidate": candidate, "raters": raters}
+    return Call(_post("/v1/comparisons", body, key=_new_key()), _model(Comparison))
+
+
+def leaderboard(suite: str, raters: Choice, reference: str | None) -> Call[Leaderboard]:
+    """A suite's candidates, best first."""
+    return Call(_leaderboard(suite, raters, reference), _model(Leaderboard))
+
+
+def leaderboard_table(suite: str, raters: Choice, reference: str | None, format: LeaderboardFormat) -> Call[bytes]:
+    """A leaderboard as a table."""
+    request = _leaderboard(suite, raters, reference)
+    return Call(replace(request, params={**request.params, "format": format}), _bytes)
+
+
+def _metrics(id: str, group_by: GroupBy, raters: Choice) -> Request:
+    return Request("GET", f"/v1/runs/{_quoted(id)}/metrics", {"group_by": group_by, **_chosen(raters=raters)})
+
+
+def _leaderboard(suite: str, raters: Choice, reference: str | None) -> Request:
+    return Request("GET", "/v1/leaderboard", {"suite": suite, **_chosen(raters=raters, reference=reference)})
+
+
+def _chosen(**given: str | None) -> dict[str, str]:
+    """Parameters that are not the default."""
+    return {name: value for name, value in given.items() if value not in (None, "auto")}
+
+
+# --- gates ------------------------------------------------------------------------------------------------------------
+
+
+def gate(run: str, policy: str | Policy | Mapping[str, Any]) -> Call[GateVerdict]:
+    """Hold a run against a policy, by its name or as it is given."""
+    body = {"gate": policy} if isinstance(policy, str) else {"policy": _wire(policy)}
+    return Call(_post(f"/v1/runs/{_quoted(run)}/gate", body), _model(GateVerdict))
+
+
+def verdict(run: str) -> Call[GateVerdict]:
+    """Read a run's newest verdict."""
+    return Call(Request("GET", f"/v1/runs/{_quoted(run)}/gate"), _model(GateVerdict))
+
+
+def create_gate(name: str, policy: Policy | Mapping[str, Any], key: str | None) -> Call[GateOut]:
+    """Keep a policy under a name."""
+    return Call(_post("/v1/gates", {"name": name, "policy": _wire(policy)}, key=key or _new_key()), _model(GateOut))
+
+
+def gates() -> Call[Page[GateOut]]:
+    """List policies."""
+    return _list("/v1/gates", GateOut)
+
+
+def set_baseline(name: str, run: str) -> Call[BaselineOut]:
+    """Let a name mean this run."""
+    return Call(replace(_post(f"/v1/baselines/{_quoted(name)}", {"run": run}), method="PUT"), _model(BaselineOut))
+
+
+def baselines() -> Call[Page[BaselineOut]]:
+    """List baselines."""
+    return _list("/v1/baselines", BaselineOut)
 
 
 # --- suites, transcripts, ratings -------------------------------------------------------------------------------------
@@ -213,15 +343,27 @@ def import_published(name: str, source: Path | bytes, key: str | None) -> Call[T
 
 
 def import_ratings(
-    source: Path | bytes, content_type: str | None, replace_scores: bool, key: str | None
+    source: Path | bytes,
+    content_type: str | None,
+    replace_scores: bool,
+    key: str | None,
+    *,
+    path: str = "/v1/ratings",
+    sampling: Sampling | None = None,
 ) -> Call[Imported]:
     """Store human ratings: CSV or JSONL, told by ``content_type`` or by how the file's name ends."""
     content = source.read_bytes() if isinstance(source, Path) else source
     kind = content_type or (RATING_TYPES.get(source.suffix.lower()) if isinstance(source, Path) else None)
     if kind is None:
         raise InvalidInput("Ratings are CSV or JSONL: the file's name must end in .csv, .jsonl or .ndjson.")
-    request = _post("/v1/ratings", content, kind, key=key or _new_key())
-    return Call(replace(request, params={"replace": "true"} if replace_scores else {}), _model(Imported))
+    request = _post(path, content, kind, key=key or _new_key())
+    params = {"replace": "true"} if replace_scores else {}
+    return Call(replace(request, params={**params, **_chosen(sampling=sampling)}), _model(Imported))
+
+
+def export_ratings(run: str, format: ExportFormat, *, path: str = "/v1/ratings") -> Call[bytes]:
+    """All ratings of a run."""
+    return Call(Request("GET", path, {"run": run, "format": format}), _bytes)
 
 
 # --- scenario sets ----------------------------------------------------------------------------------------------------
@@ -273,6 +415,16 @@ def judges() -> Call[Page[JudgeOut]]:
     return _list("/v1/judges", JudgeOut)
 
 
+def judge_card(id: str) -> Call[JudgeCard]:
+    """Read what was measured of a judge."""
+    return Call(Request("GET", f"/v1/judges/{_quoted(id)}/card"), _model(JudgeCard))
+
+
+def probe_judge(id: str, asked: ProbeRequest | Mapping[str, Any]) -> Call[Probe]:
+    """Have a judge rate the battery."""
+    return Call(_post(f"/v1/judges/{_quoted(id)}/probe", asked), _model(Probe))
+
+
 def keys() -> Call[Page[KeyOut]]:
     """List API keys."""
     return _list("/v1/keys", KeyOut)
@@ -321,12 +473,18 @@ def _wire(body: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(body, BaseModel):
         return dict(body)
     document: dict[str, Any] = body.model_dump(mode="json", exclude_unset=True)
-    candidate = getattr(body, "candidate", None)
-    if secret := getattr(candidate, "api_key", None):
-        document["candidate"]["api_key"] = secret.get_secret_value()
-    if kind := getattr(candidate, "kind", None):
-        document["candidate"]["kind"] = kind
+    if "candidate" in document:
+        _bare(getattr(body, "candidate", None), document["candidate"])
+    for candidate, sent in zip(getattr(body, "candidates", ()), document.get("candidates", ()), strict=False):
+        _bare(candidate, sent)
     return document
+
+
+def _bare(candidate: Any, document: dict[str, Any]) -> None:
+    if secret := getattr(candidate, "api_key", None):
+        document["api_key"] = secret.get_secret_value()
+    if kind := getattr(candidate, "kind", None):
+        document["kind"] = kind
 
 
 def _quoted(part: str) -> str:
@@ -403,6 +561,10 @@ def unexpected(reply: Reply) -> ApiError:
     """An answer that is none of this API's."""
     message = f"{reply.url} answered {reply.status} with something that is not ESRP's API. Is this the right URL?"
     return ApiError(reply.status, "unexpected_answer", message, request_id=reply.headers.get("x-request-id"))
+
+
+def _bytes(reply: Reply) -> bytes:
+    return reply.content
 
 
 def _text(reply: Reply) -> str:

@@ -26,7 +26,8 @@ class Policy(Frozen):
 
     ``"*"`` stands for the nine metrics and ``overall``; dimensions and ``diversity`` enter only when named, and a name
     of its own goes before ``"*"``. ``baseline`` is the name of one, or a run. A floor is a number on the scale of the
-    ``raters``.
+    ``raters``. ``sentinel``: so many stored dialogues of the baseline are rated again by each hosted judge; one that
+    has moved since leaves the verdict open.
     """
 
     baseline: str | None = Field(None, min_length=1, max_length=200)
@@ -38,6 +39,7 @@ class Policy(Frozen):
     max_missing: float = Field(0.02, ge=0, le=1)
     require_validated_judges: bool = False
     on_inconclusive: OnInconclusive = "inconclusive"
+    sentinel: int | None = Field(None, ge=2, le=1000)
 
     @model_validator(mode="after")
     def _asks_for_something_that_there_is(self) -> Self:

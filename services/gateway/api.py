@@ -8,7 +8,6 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,7 +16,7 @@ from esrp.dialogue import Character, Scenario
 from esrp.errors import Forbidden, InvalidInput, NotFound, TooManyRequests, WrongState
 from esrp.suite import Suite, faults, parse_json, parse_yaml
 from esrp.validation import warnings
-from services.gateway import auth, changing, probing, starting, store, suites, transcripts
+from services.gateway import auth, changing, probing, shelf, starting, store, suites, transcripts
 from services.gateway.auth import FIRST_TENANT, Principal
 from services.gateway.events import stream
 from services.gateway.idempotency import once
@@ -26,7 +25,8 @@ from services.gateway.presenting import dialogue_out, run_out
 from services.gateway.resources import Resources
 from services.gateway.runs import Place
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
-from services.kit.db import row, rows
+from services.kit import cards
+from services.kit.db import reading, row, rows
 from services.kit.ids import decode, encode, uuid7
 from services.kit.queue import Job
 
@@ -38,8 +38,8 @@ YAML = {key: {"schema": {"$ref": "#/components/schemas/Suite"}} for key in ("app
 # --- what a call brings with it ---------------------------------------------------------------------------------------
 
 
-def resources_of(request: Request) -> Resources:
-    """The gateway's resources."""
+async def resources_of(request: Request) -> Resources:
+    """The gateway's resources. It is no plain function: that would be run in a thread."""
     found: Resources = request.app.state.resources
     return found
 
@@ -55,8 +55,7 @@ def asks(*scopes: api.Scope) -> Callable[..., Any]:
     ) -> Principal:
         if "%00" in request.url.query:
             raise InvalidInput("A parameter cannot hold the character U+0000.")
-        async with resources.engine.begin() as tx:
-            found = await auth.authenticate(tx, authorization)
+        found = await auth.authenticate(resources.engine, authorization)
         quota = await resources.rates.take(found.key_id)
         request.state.headers = quota.headers
         if not quota.allowed:
@@ -518,10 +517,15 @@ async def read_report(
     format: Literal["json", "md"] = "json",
 ) -> Response:
     """The ESRP report: JSON or Markdown."""
-    async with resources.engine.begin() as tx:
-        run = await store.find_run(tx, who.tenant_id, decode("run", id))
-    query = {"tenant": str(who.tenant_id), "raters": raters, "format": format}
-    answer = await resources.peers.call("analytics", "GET", f"/internal/runs/{run['id']}/report", query=query)
+    run_id = decode("run", id)
+    stamp = await shelf.stamp(resources.engine, who.tenant_id, run_id) if raters == "auto" else None
+    answer = resources.shelf.find((run_id, format), stamp)
+    if answer is None:
+        async with reading(resources.engine) as tx:
+            await store.require_run(tx, who.tenant_id, run_id)
+        query = {"tenant": str(who.tenant_id), "raters": raters, "format": format}
+        answer = await resources.peers.call("analytics", "GET", f"/internal/runs/{run_id}/report", query=query)
+        resources.shelf.put((run_id, format), stamp, answer)
     return Response(answer.body, media_type=answer.content_type)
 
 
@@ -535,63 +539,26 @@ async def check_candidate(body: api.CheckRequest, resources: Res, who: Writer) -
     return api.Check.model_validate_json(answer.body)
 
 
-# --- judges and ratings -----------------------------------------------------------------------------------------------
+# --- judges -----------------------------------------------------------------------------------------------------------
 
 
 @router.get("/judges", tags=["judges"])
 async def list_judges(resources: Res, who: Reader) -> api.Page[api.JudgeOut]:
-    """The judges that can be asked for."""
+    """The judges that can be asked for, and whether their cards are above the thresholds."""
+    async with resources.engine.begin() as tx:
+        found = await cards.cards(tx, resources.settings, who.tenant_id, resources.settings.judges)
     judges = [
-        api.JudgeOut(id=f"jdg_{judge.name}", name=judge.name, kind=judge.kind, model=judge.model, validated=False)
-        for judge in resources.settings.judges
+        api.JudgeOut(
+            id=card.id,
+            name=card.name,
+            kind=card.kind,
+            model=card.model,
+            validated=card.validated,
+            card=f"/v1/judges/{card.id}/card",
+        )
+        for card in (found[judge.name] for judge in resources.settings.judges)
     ]
     return api.Page(data=judges, next_cursor=None)
-
-
-@router.post(
-    "/ratings",
-    tags=["ratings"],
-    response_model=api.Imported,
-    openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {}, "application/x-ndjson": {}}}},
-)
-async def import_ratings(
-    request: Request, resources: Res, who: Rater, replace: bool = False, idempotency_key: Key = None
-) -> Response:
-    """Import human ratings: CSV or JSONL with the columns run, character, scenario, metric, rater, score.
-
-    All of the file or nothing of it. The same file again stores nothing twice.
-    """
-    query = {"tenant": str(who.tenant_id), "replace": "true" if replace else "false"}
-    kind = request.headers.get("content-type", "text/csv")
-
-    async def work(_: Any) -> api.Imported:
-        body = await request.body()
-        path = "/internal/ratings"
-        answer = await resources.peers.call(
-            "analytics", "POST", path, query=query, body=body, content_type=kind, seconds=300
-        )
-        return api.Imported.model_validate_json(answer.body)
-
-    return await once(resources.engine, who.tenant_id, request, work, status=200)
-
-
-@router.get("/ratings", tags=["ratings"], responses={200: {"content": {"text/csv": {}, "application/x-ndjson": {}}}})
-async def export_ratings(
-    run: str, resources: Res, who: Reader, format: Literal["csv", "jsonl"] = "csv"
-) -> StreamingResponse:
-    """Every rating of a run, people's and judges', with the columns of the import."""
-    async with resources.engine.begin() as tx:
-        found = await store.find_run(tx, who.tenant_id, decode("run", run))
-    query = {"tenant": str(who.tenant_id), "run": str(found["id"]), "format": format}
-    chunks = resources.peers.stream("analytics", "/internal/ratings", query)
-    first = await anext(chunks, b"")  # an error is answered as one, before the status is sent
-
-    async def body() -> AsyncIterator[bytes]:
-        yield first
-        async for chunk in chunks:
-            yield chunk
-
-    return StreamingResponse(body(), media_type="text/csv" if format == "csv" else "application/x-ndjson")
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from esrp import __version__
-from esrp.api import Problem, TranscriptRequest
+from esrp.api import GateRequest, Problem, TranscriptRequest
 from esrp.suite import Suite
-from services.gateway import scenario_sets
+from services.gateway import cards, figures, gates, panels, scenario_sets
 from services.gateway.api import router
 from services.gateway.resources import Resources
 from services.gateway.seed import seed
@@ -57,6 +57,10 @@ def create_app(resources: Resources) -> FastAPI:
     app.state.resources = resources
     app.include_router(router)
     app.include_router(scenario_sets.router)
+    app.include_router(figures.router)
+    app.include_router(cards.router)
+    app.include_router(panels.router)
+    app.include_router(gates.router)
     _describe_uploads(app)
     return app
 
@@ -67,7 +71,7 @@ def _describe_uploads(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        for model in (Suite, TranscriptRequest):
+        for model in (Suite, TranscriptRequest, GateRequest):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             document["components"]["schemas"] |= {**schema.pop("$defs"), model.__name__: schema}
         return document

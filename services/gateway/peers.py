@@ -7,6 +7,7 @@ from typing import Any, Literal
 import aiohttp
 import orjson
 
+from esrp.api import Problem
 from esrp.errors import EsrpError, Fault, Unavailable
 from services.kit.settings import ServiceUrls
 from services.kit.web import INTERNAL
@@ -108,6 +109,7 @@ def _problem(peer: Peer, answer: Forwarded) -> EsrpError:
         faults = [Fault(fault["pointer"], fault["message"]) for fault in document.get("errors", [])]
         error = EsrpError(document["detail"], errors=faults)
         error.status, error.code, error.retryable = answer.status, document["code"], document["retryable"]
+        error.extra = {name: value for name, value in document.items() if name not in Problem.model_fields}
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return Unavailable(f"The {peer} service answered with status {answer.status}.")
     return error

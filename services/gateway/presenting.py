@@ -20,6 +20,7 @@ from esrp.api import (
     VerdictOut,
 )
 from esrp.dialogue import Turn
+from esrp.policies import Policy
 from services.gateway.runs import Counts
 from services.kit.ids import encode
 
@@ -58,9 +59,12 @@ def run_out(
             judges=run["judges"],
             simulator=run["simulator"],
         ),
+        gate=run["gate"] and (run["gate"]["name"] or Policy.model_validate(run["gate"]["policy"])),
+        verdict=run["verdict"],
         error=run["error"] and RunError.model_validate(run["error"]),
         warnings=run["warnings"],
         links=links(id),
+        source=encode("run", run["source_id"]) if run["source_id"] else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""`esrp demo`: two releases of a recorded bot through the real pipeline, and what moved between them."""
+"""`esrp demo`: two releases of a recorded bot through the real pipeline, what moved, and what a gate makes of it."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ import yaml
 from esrp.api import Bounds, Estimate, Report, Run
 from esrp.cli.progress import watch
 from esrp.cli.text import table
+from esrp.cli.verdicts import plain
 from esrp.client import AsyncClient
 from esrp.metrics import DIMENSIONS, METRIC_IDS
 from esrp.stats import Difference, Differences, Rating, Ratings, differences
@@ -20,6 +21,7 @@ from services.stack.home import Home, ephemeral
 from services.stack.recorded import JUDGE, RELEASES, SIMULATOR, Recordings, load, serving
 from services.stack.up import Stack, conduct, say, show_ready
 
+GATE = "smoke"  # the policy that suits a sample
 AT_ONCE = 4  # dialogues in flight: few enough for the progress to be seen
 
 INTRODUCTION = """\
@@ -71,7 +73,10 @@ def _show(recordings: Recordings, models: str, keep: bool) -> Callable[[Stack], 
             runs = [await _benchmark(client, release, models) for release in RELEASES]
             reports = [await client.report(run.id) for run in runs]
             ratings = [await _ratings(client, run) for run in runs]
+            await client.set_baseline("production", runs[0].id)
+            verdict = await client.gate(runs[1].id, GATE)
         print("\n" + comparison(reports, differences(ratings[1], ratings[0])), flush=True)
+        print(f"\nMay {RELEASES[1]} replace {RELEASES[0]}?\n\n{plain(verdict, stack.url)}", flush=True)
         if keep:
             print()
             show_ready(stack)

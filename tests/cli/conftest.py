@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from typer.testing import CliRunner, Result
 
-from esrp.cli import app
+from esrp.cli.app import app
 from tests.client import fake_api
 from tests.client.fake_api import FakeApi
 

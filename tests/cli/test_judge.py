@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from esrp.cli import app, judge
+from esrp.cli import judge
+from esrp.cli.app import app
 
 
 def test_train_becomes_the_program_that_trains() -> None:

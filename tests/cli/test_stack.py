@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from esrp.cli import app, stack
+from esrp.cli import stack
+from esrp.cli.app import app
 
 
 def test_up_becomes_the_stack() -> None:

@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,27 +13,33 @@ from typing import Any
 
 import httpx2
 import orjson
+import pytest
 import pytest_asyncio
 
 from esrp.api import Run
 from esrp.client import AsyncClient
+from services.stack.recorded import Recordings, load
 from tests.builders import a_run_request, a_suite
 from tests.conftest import fresh_database
-from tests.fakes import Models, by_model, serve_models
+from tests.fakes import Answer, Models, by_model, serve_models
 
 KEY = "esrp_" + "p" * 43
 SERVICES = ("generator", "judge", "analytics", "gateway")
 
+Configured = Callable[[str], Mapping[str, str]]
+"""Environment variables that take the place of the usual ones, by the models' address."""
+
 
 @dataclass
 class Stack:
-    """The services by name; ``client`` calls the gateway."""
+    """The services by name; ``client`` calls the gateway, ``python`` runs them."""
 
     environment: dict[str, str]
     url: str
     client: AsyncClient
     models: Models
     redis_url: str
+    python: str = sys.executable
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
     async def start(self, *names: str) -> None:
@@ -44,7 +50,7 @@ class Stack:
                 listen = f"tcp:127.0.0.1:{self.environment['PORT']}"
             with Path(self.environment["RUN"], f"{name}.log").open("ab") as log:
                 self.processes[name] = await asyncio.create_subprocess_exec(
-                    sys.executable,
+                    self.python,
                     "-P",
                     "-m",
                     f"services.{name}",
@@ -84,8 +90,14 @@ class Stack:
         return "\n".join(path.read_text("utf-8") for path in sorted(Path(self.environment["RUN"]).glob("*.log")))
 
 
+@pytest.fixture(scope="module")
+def configured() -> Configured:
+    """A module's own settings: one that has any defines this anew."""
+    return lambda base_url: {}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def services(postgres: Path, valkey: str, key_file: Path) -> AsyncIterator[Stack]:
+async def services(postgres: Path, valkey: str, key_file: Path, configured: Configured) -> AsyncIterator[Stack]:
     """A stack with the suite `tiny`, ready; one for all tests of a module."""
     with tempfile.TemporaryDirectory(prefix="esrp", dir="/tmp") as home:
         async with fresh_database(postgres) as database, serve_models(Models()) as models:
@@ -103,6 +115,7 @@ async def services(postgres: Path, valkey: str, key_file: Path) -> AsyncIterator
                 "ESRP_WRITER": orjson.dumps({"base_url": models.base_url, "model": "writer"}).decode(),
                 "ESRP_JUDGES": orjson.dumps([{"base_url": models.base_url, "model": "judge"}]).decode(),
                 **{f"ESRP_SERVICES__{name.upper()}": f"unix:{home}/{name}.sock" for name in SERVICES[:-1]},
+                **configured(models.base_url),
             }
             url = f"http://127.0.0.1:{port}"
             async with AsyncClient(url, KEY) as client:
@@ -127,6 +140,47 @@ async def stack(services: Stack) -> Stack:
     services.models.headers.clear()
     services.models.gate.set()
     return services
+
+
+@dataclass
+class Releases:
+    """The demo's two recorded releases, benchmarked: `a` is the baseline `production`, `again` is `a` once more."""
+
+    a: Run
+    again: Run
+    b: Run
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def releases(services: Stack) -> Releases:
+    """Both releases over the demo's suite; `b` has the gate `smoke`."""
+    recordings = load()
+    services.models.answer = recorded(recordings)
+    await services.client.upload_suite(recordings.suite.model_dump(mode="json"))
+    a, again = [await services.done(await services.run(**of_release("release-a"))) for _ in range(2)]
+    await services.client.set_baseline("production", a.id)
+    b = await services.done(await services.run(**of_release("release-b"), gate="smoke"))
+    return Releases(a, again, b)
+
+
+def of_release(release: str) -> dict[str, Any]:
+    """What to ask for to benchmark a recorded release."""
+    return {"suite": "esrp-demo", "candidate": {"model": release}}
+
+
+def recorded(recordings: Recordings) -> Callable[[dict[str, Any]], Answer]:
+    """A script of the recordings: candidates, simulator and judge."""
+
+    def answer(request: dict[str, Any]) -> Answer:
+        model, messages = request["model"], request["messages"]
+        text = "\n".join(message["content"] for message in messages)
+        if model in recordings.releases:
+            reply = recordings.candidate(model, messages)
+        else:
+            reply = recordings.judge(text) if model == "judge" else recordings.simulator(text)
+        return (404, {"error": {"message": "not recorded", "code": "not_recorded"}}) if reply is None else reply
+
+    return answer
 
 
 def _free_port() -> int:
