@@ -112,6 +112,13 @@ def opening_diversity(batches: Iterable[Batch], language: Language) -> Opening:
     return Opening(mean, len(known), values, _repeated(normal))
 
 
+def prepare(language: Language) -> None:
+    """Load what counting a language needs beforehand: for Chinese a dictionary, once a process."""
+    if language == "zh":
+        with _LOADING:
+            _segmenter()
+
+
 def _distinct_pairs(openings: Iterable[Sequence[str]]) -> float | None:
     """Different pairs of neighbouring words ÷ all of them, over the replies of a batch."""
     pairs = [pair for words in openings for pair in pairwise(words)]

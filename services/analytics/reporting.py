@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import FINAL, AgreementOut, AlphaByCharacter, Choice, RaterKind, Report
+from esrp.diversity import prepare
 from esrp.stats import Agreement, Rating, Ratings, agreement
 from services.analytics import store, wording
 from services.analytics.report import Made, Material, bounds, build, rounded
@@ -84,6 +85,30 @@ async def summarise(resources: Resources, run: Fields) -> Report:
                 break
     async with reading(resources.engine) as tx:
         return await _with_agreement(tx, run, made)
+
+
+async def count_words(resources: Resources, run_id: UUID) -> None:
+    """Look at the replies of a run once it is played, while its judges still rate: the report need not wait for that.
+
+    Until then what it takes is loaded.
+    """
+    async with reading(resources.engine) as tx:
+        run = await store.run(tx, run_id)
+        if run is None or await store.wording(tx, run_id) is not None:
+            return
+        played = await store.is_played(tx, run_id)
+    await asyncio.to_thread(prepare, run["language"])
+    if not played:
+        return
+    async with resources.turn(run_id):
+        async with reading(resources.engine) as tx:
+            if await store.wording(tx, run_id) is not None:
+                return
+            dialogues, scenarios = await store.dialogues(tx, run_id), await store.scenarios(tx, run["suite_id"])
+        counted = await asyncio.to_thread(wording.counted, dialogues, scenarios, run["language"])
+        async with resources.engine.begin() as tx:
+            sha256 = wording.texts_sha256(dialogues, run["language"])
+            await store.save_wording(tx, run, sha256, counted.document())
 
 
 async def agree(resources: Resources, run_id: UUID) -> None:

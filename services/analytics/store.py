@@ -309,6 +309,14 @@ async def diversity_ratings(tx: AsyncConnection, run_id: UUID) -> list[BatchRati
     return [BatchRating(*r) for r in found]
 
 
+async def is_played(tx: AsyncConnection, run_id: UUID) -> bool:
+    """Whether every dialogue of the run's plan has ended."""
+    sql = """
+        SELECT r.id FROM gateway.runs_v1 r WHERE r.id = :run AND (r.plan ->> 'dialogues')::int <= (
+            SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id AND d.state IN ('done', 'failed'))"""
+    return await row(tx, sql, run=run_id) is not None
+
+
 async def wording(tx: AsyncConnection, run_id: UUID) -> RowMapping | None:
     """What was counted of the run's replies, and the hash of these."""
     return await row(tx, "SELECT texts_sha256, document FROM analytics.wordings WHERE run_id = :run", run=run_id)

@@ -55,6 +55,7 @@ async def store_ratings(resources: Resources, run_id: UUID) -> None:
     RATINGS.inc(stored)
     log.info("ratings.stored", run_id=str(run_id), ratings=stored)
     await resources.queue.ring(AdvanceRun(run_id))
+    await reporting.count_words(resources, run_id)
 
 
 async def summarise_run(resources: Resources, run_id: UUID) -> None:

@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -40,7 +41,7 @@ from services.kit.net import AddressRefused, Network, guarded_connector
 
 LARGEST = 2 << 20  # bytes of an answer; nine explanations take 4 kB, a reply of 256 tokens 2
 MESSAGE = 300  # characters of an endpoint's own words in our message
-LONGEST_WAIT = 30.0  # seconds we obey one Retry-After
+LONGEST_WAIT = 120.0  # seconds we obey one Retry-After within a call; whoever plays it again later can obey longer
 # Seconds after which no further attempt begins. With the last one's timeout a call ends in 270, and a worker's job,
 # which is given up after 300, never loses a failure and plays it again for ever.
 PATIENCE = 150.0
@@ -150,11 +151,16 @@ class Timeouts:
 
 
 class Stopped(Exception):
-    """There is no reply because none is wanted any more. ``billed``: what answers of no use have cost by then."""
+    """There is no reply because none is wanted any more. ``billed``: what answers of no use have cost by then.
 
-    def __init__(self, billed: Usage = Usage()) -> None:
+    ``fault`` is what the last attempt met, if there was one, and ``pause`` the seconds that were left to wait after it.
+    """
+
+    def __init__(self, billed: Usage = Usage(), fault: ChatError | None = None, pause: float = 0.0) -> None:
         super().__init__()
         self.billed = billed
+        self.fault = fault
+        self.pause = pause
 
 
 Attempt = Callable[[], Awaitable[Reply]]
@@ -208,7 +214,7 @@ class ChatClient:
         wrong until somebody changes it; none begins after ``PATIENCE`` seconds of attempts and pauses.
         """
         spent, elapsed, attempts, failures = Usage(), 0.0, 0, 0
-        started = 0.0
+        started, fault = 0.0, None
 
         async def attempt() -> Reply:
             nonlocal started
@@ -227,11 +233,11 @@ class ChatClient:
                 if not error.retryable or failures >= tries or elapsed > PATIENCE:
                     error.billed = spent if spent.calls else None
                     raise
-                await self._rest(pause, stopped)
+                fault, left = error, await self._rest(pause, stopped)
                 if stopped is not None and stopped.is_set():
-                    raise Stopped(spent) from error
+                    raise Stopped(spent, error, left) from error
             except Stopped as error:
-                raise Stopped(spent) from error
+                raise Stopped(spent, fault) from error
             else:
                 calls, asked, said = spent.calls + 1, spent.prompt_tokens, spent.completion_tokens
                 return replace(
@@ -241,10 +247,12 @@ class ChatClient:
                     calls=calls,
                 )
 
-    async def _rest(self, pause: float, stopped: asyncio.Event | None) -> None:
-        """Sleep, but not past the moment when no attempt is wanted any more."""
+    async def _rest(self, pause: float, stopped: asyncio.Event | None) -> float:
+        """Sleep, but not past the moment when no attempt is wanted any more; returns the seconds that are left."""
         if stopped is None:
-            return await self._sleep(pause)
+            await self._sleep(pause)
+            return 0.0
+        begun = time.perf_counter()
         resting = asyncio.ensure_future(self._sleep(pause))
         waking = asyncio.ensure_future(stopped.wait())
         try:
@@ -252,6 +260,7 @@ class ChatClient:
         finally:
             resting.cancel()
             waking.cancel()
+        return max(0.0, pause - (time.perf_counter() - begun))
 
     async def close(self) -> None:
         """Hang up."""
@@ -376,7 +385,7 @@ def _refusal(endpoint: Endpoint, status: int, headers: Mapping[str, str], data: 
     answer = _parsed(data)
     said = _clean(endpoint, _their_words(answer, data))
     words = f": {said}" if said else ""
-    retry_after = _seconds(headers.get("Retry-After"))
+    retry_after = _seconds(headers)
     match status:
         case 401:
             return ChatError("unauthorized", f"the endpoint does not accept the API key (401){words}")
@@ -430,13 +439,23 @@ def _clean(endpoint: Endpoint, text: str) -> str:
     return line if len(line) <= MESSAGE else line[: MESSAGE - 1] + "…"
 
 
-def _seconds(text: str | None) -> float | None:
-    """Retry-After in seconds. As a date it is read as "no number": clocks differ."""
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    """Retry-After in seconds. A date is read by the endpoint's own clock, and by ours where it tells none."""
+    text = headers.get("Retry-After", "")
     try:
-        seconds = float(text or "")
+        seconds = float(text)
     except ValueError:
-        return None
+        until, now = _moment(text), _moment(headers.get("Date", ""))
+        seconds = -1.0 if until is None else max(0.0, until - (time.time() if now is None else now))
     return seconds if 0 <= seconds < float("inf") else None
+
+
+def _moment(date: str) -> float | None:
+    """An HTTP date in epoch seconds; ``None`` if it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 # --- an answer that answers -------------------------------------------------------------------------------------------
@@ -510,7 +529,7 @@ def _streamed(endpoint: Endpoint, data: bytes) -> Any:
     message, finish, usage = dict.fromkeys(("content", "reasoning_content", "refusal"), ""), None, None
     for piece in pieces:
         match piece:
-            case {"error": _}:
+            case {"error": error} if error:
                 return piece
             case {"choices": [{"delta": {} as delta} as choice, *_]}:
                 finish = choice.get("finish_reason") or finish

@@ -9,7 +9,7 @@ Cause = Literal["started", "doubled", "held", "grown", "refused"]
 START = 16
 CUT = 0.8
 DEBOUNCE = 15.0  # seconds after a cut in which further refusals change nothing: they are of the same jam
-STEP = 5.0  # seconds between the small steps back up, so that the way from 0.8 to 1 takes longer than a debounce
+STEP = 3.0  # seconds between the small steps back up
 GROWTH = 0.05
 # Twice the calls must bring 1.2 times the answers: by Little's law the mean call may take 2 / 1.2 as long.
 SLOWER = 5 / 3
@@ -41,7 +41,8 @@ class Pace:
     answered: int = 0
     seconds: float = 0.0
     latency: float | None = None  # mean seconds of a call at the last limit that paid
-    steps: int = 0  # of growth since the last refusal
+    met: int = 0  # the calls that were taken when others were refused
+    steps: int = 0  # of growth beyond that
 
 
 def adjusted(pace: Pace, heard: Heard, now: float, cap: int) -> tuple[Pace, Cause | None]:
@@ -49,8 +50,9 @@ def adjusted(pace: Pace, heard: Heard, now: float, cap: int) -> tuple[Pace, Caus
 
     A refusal (429) cuts to 0.8 of the calls that were taken, at most once in ``DEBOUNCE`` seconds. Without one the
     limit doubles, up to ``cap``, as long as calls wait for a seat and each doubling brings more answers; after the
-    first cut, or the first doubling that brought none, it grows every ``STEP`` seconds while that pays: by a twentieth,
-    and by twice as much at each further step without a refusal, for the jam may be over.
+    first cut, or the first doubling that brought none, it grows every ``STEP`` seconds while that pays: half the way
+    back to what was taken at the refusal, there more slowly until the debounce is over, and then by a twentieth and
+    twice as much at each further step, for the jam may be over.
     Errors other than a refusal say nothing about the limit.
     """
     pace = replace(pace, answered=pace.answered + heard.answered, seconds=pace.seconds + heard.seconds)
@@ -66,9 +68,12 @@ def adjusted(pace: Pace, heard: Heard, now: float, cap: int) -> tuple[Pace, Caus
         return _at(pace, min(2 * pace.limit, cap), now, latency), "doubled"
     if now - pace.changed_at < STEP:
         return pace, None
-    more = min(max(1, round(pace.limit * GROWTH)) << pace.steps, pace.limit)
+    more = _step(pace, now)
+    if not more:
+        return pace, None
+    beyond = pace.limit >= pace.met
     grown = _at(pace, min(pace.limit + more, cap), now, latency)
-    return replace(grown, steps=pace.steps + 1), "grown"
+    return replace(grown, steps=pace.steps + beyond), "grown"
 
 
 def shares(limit: int, wanted: Mapping[str, int]) -> dict[str, int]:
@@ -99,9 +104,18 @@ def _cut(pace: Pace, heard: Heard, now: float) -> tuple[Pace, Cause | None]:
     if pace.cut_at is not None and now - pace.cut_at < DEBOUNCE:
         return pace, None
     met = max(min(heard.in_flight, pace.limit), pace.limit / 2)
-    cut = replace(_at(pace, max(1, int(met * CUT)), now, pace.latency), doubling=False, cut_at=now)
+    limit = max(1, int(met * CUT))
+    cut = replace(_at(pace, limit, now, pace.latency), doubling=False, cut_at=now, met=int(met))
     return cut, "refused"
 
 
 def _at(pace: Pace, limit: int, now: float, latency: float | None) -> Pace:
     return replace(pace, limit=limit, changed_at=now, answered=0, seconds=0.0, latency=latency)
+
+
+def _step(pace: Pace, now: float) -> int:
+    if pace.limit < pace.met - 1:
+        return (pace.met - pace.limit) // 2
+    if pace.cut_at is not None and now - pace.cut_at < DEBOUNCE:
+        return int(now - pace.changed_at >= 2 * STEP)
+    return max(1, round(pace.limit * GROWTH)) << min(pace.steps, 8)

@@ -3,7 +3,9 @@
 import asyncio
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import formatdate
 from ipaddress import ip_network
 from typing import Any
 
@@ -287,6 +289,13 @@ async def test_a_stream_that_breaks_off_is_no_answer(serve: Serve, client: ChatC
     assert (error.code, error.retryable) == ("connection_failed", True)
 
 
+async def test_a_stream_whose_pieces_all_say_that_there_is_no_error_is_an_answer(
+    serve: Serve, client: ChatClient
+) -> None:
+    pieces = [{**piece(content="Hi"), "error": None}, {**piece("stop"), "error": None}]
+    assert (await client.complete(await serve([streamed(*pieces)]), {})).text == "Hi"
+
+
 async def test_an_error_in_a_stream_is_told(serve: Serve, client: ChatClient) -> None:
     error = await failure(client.complete(await serve([streamed({"error": {"message": "overloaded"}})]), {}))
     assert (error.code, error.message) == ("bad_response", "the endpoint answers 200 with an error: overloaded")
@@ -385,14 +394,39 @@ async def test_a_server_that_recovers_costs_one_answer(serve: Serve, client: Cha
     assert (reply.text, reply.calls, reply.prompt_tokens) == ("好", 1, 7)
 
 
-async def test_retry_after_is_obeyed_up_to_half_a_minute(serve: Serve, client: ChatClient, naps: list[float]) -> None:
-    answers = [
-        http(429, **{"Retry-After": wait}) for wait in ("3", "3600", "Wed, 21 Oct 2037 07:28:00 GMT", "-1", "nan")
-    ]
+async def test_retry_after_is_obeyed(serve: Serve, client: ChatClient, naps: list[float]) -> None:
+    answers = [http(429, **{"Retry-After": wait}) for wait in ("3", "90", "-1", "nan", "soon")]
     await client.insist(await serve([*answers, said()]), {})
     assert 3 <= naps[0] <= 3.5
-    assert 30 <= naps[1] <= 30.5
+    assert 90 <= naps[1] <= 90.5
     assert all(0 < nap <= 8 for nap in naps[2:])
+
+
+async def test_a_date_to_come_back_at_is_read_by_the_endpoints_own_clock(
+    serve: Serve, client: ChatClient, naps: list[float]
+) -> None:
+    now = "Wed, 21 Oct 2015 07:28:00 GMT"
+    answers = [
+        http(429, **{"Retry-After": "Wed, 21 Oct 2015 07:28:40 GMT", "Date": now}),
+        http(429, **{"Retry-After": "Wed, 21 Oct 2015 07:27:00 GMT", "Date": now}),
+        http(429, **{"Retry-After": formatdate(time.time() + 20, usegmt=True), "Date": "today"}),
+    ]
+    await client.insist(await serve([*answers, said()]), {})
+    assert 40 <= naps[0] <= 40.5
+    assert 0 <= naps[1] <= 0.5
+    assert 10 <= naps[2] <= 20.5
+
+
+async def test_whoever_is_stopped_while_it_rests_is_told_why_and_how_long_it_was_to_rest(serve: Serve) -> None:
+    client, stopped = ChatClient(timeouts=Timeouts(connect=5, total=5)), asyncio.Event()
+    endpoint = await serve([http(429, {"error": {"message": "slow down"}}, **{"Retry-After": "60"})])
+    asyncio.get_running_loop().call_later(0.2, stopped.set)
+    with pytest.raises(Stopped) as caught:
+        await client.insist(endpoint, {}, stopped=stopped)
+    assert caught.value.fault is not None
+    assert "slow down" in caught.value.fault.message
+    assert 50 < caught.value.pause < 61
+    await client.close()
 
 
 async def test_a_rate_limit_is_waited_out_longer_than_other_faults_but_not_for_ever(

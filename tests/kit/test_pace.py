@@ -48,22 +48,24 @@ def test_further_refusals_within_fifteen_seconds_are_of_the_same_jam() -> None:
     assert adjusted(pace, heard(refused=1, in_flight=80), 25.0, 256)[0].limit == 64
 
 
-def test_after_a_cut_it_grows_by_a_twentieth_every_five_seconds() -> None:
-    pace, _ = adjusted(Pace(limit=100), heard(refused=1, in_flight=100), 10.0, 256)
-    assert adjusted(pace, heard(500), 14.9, 256)[1] is None
-    pace, cause = adjusted(pace, heard(500), 15.0, 256)
-    assert (pace.limit, cause) == (84, "grown")
-
-
-def test_without_a_refusal_each_step_back_up_is_twice_the_last() -> None:
-    pace, limits = Pace(limit=10, doubling=False), []
-    for second in (10.0, 15.0, 20.0, 25.0, 30.0):
+def grown(pace: Pace, seconds: tuple[float, ...]) -> list[int]:
+    """The limits of a busy endpoint that refuses nothing, at these times."""
+    limits = []
+    for second in seconds:
         pace, _ = adjusted(pace, heard(500), second, 256)
         limits.append(pace.limit)
-    assert limits == [11, 13, 17, 25, 41]
-    pace, _ = adjusted(pace, heard(500, refused=1, in_flight=40), 35.0, 256)
-    pace, _ = adjusted(pace, heard(500), 40.0, 256)
-    assert pace.limit == 34
+    return limits
+
+
+def test_after_a_cut_it_goes_half_the_way_back_at_each_step() -> None:
+    pace, _ = adjusted(Pace(limit=100), heard(refused=1, in_flight=100), 10.0, 256)
+    assert grown(pace, (12.9, 13.0, 16.0, 19.0, 22.0)) == [80, 90, 95, 97, 98]
+
+
+def test_near_what_was_refused_it_is_slow_until_the_jam_may_be_over_and_then_faster_and_faster() -> None:
+    pace, _ = adjusted(Pace(limit=20, doubling=False), heard(refused=1, in_flight=20), 0.0, 256)
+    assert grown(pace, (3.0, 6.0, 9.0, 12.0, 14.9)) == [18, 19, 19, 20, 20]
+    assert grown(pace, (3.0, 6.0, 15.0, 18.0, 21.0, 24.0, 27.0)) == [18, 19, 20, 21, 23, 27, 35]
 
 
 def test_an_endpoint_of_twenty_is_used_well_and_seldom_refuses() -> None:
