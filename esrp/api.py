@@ -30,7 +30,7 @@ DialogueState = Literal["waiting", "playing", "done", "failed", "cancelled"]
 RaterKind = Literal["judge", "human"]
 Raters = Literal["judge", "human", "calibrated"]
 Choice = Literal["auto", "judge", "human", "calibrated"]
-Sampling = Literal["random", "drawn"]
+Sampling = Literal["random"]  # what an import may say; that the service drew a dialogue is for the service to say
 
 Item = TypeVar("Item")
 
@@ -921,7 +921,8 @@ class AlphaByCharacter(Answer):
 class AgreementOut(Answer):
     """How much the raters of one kind agree (STATISTICS 4); ``null`` where so few ratings say nothing.
 
-    ``weighted_tau`` is not 0 where raters are independent: it is to be read beside ``weighted_tau_null``.
+    ``weighted_tau`` is not 0 where raters are independent: it is to be read beside ``weighted_tau_null``. Neither is
+    there for more than 500,000 pairs.
     """
 
     kind: RaterKind
@@ -1036,7 +1037,9 @@ class Report(Answer):
     agreement: AgreementOut | None = Field(None, description="`null` until it is computed, soon after ratings change")
     calibrated: CalibratedOut | None = None
     judges_against_humans: dict[str, dict[str, AgainstHumansOut]] | None = None
-    groups: dict[str, dict[str, GroupRow]] = Field({}, description="by `character`, `persona`, `emotion`, `location`")
+    groups: dict[str, dict[str, GroupRow]] = Field(
+        {}, description="by `character`, `persona`, `emotion`, `location`; beside calibrated scores, as judges rated"
+    )
     examples: dict[str, Examples] = Field({}, description="by `overall` and metric")
     published: PublishedTable | None = None
     lengths: Lengths

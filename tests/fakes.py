@@ -22,11 +22,21 @@ def verdict(score: int = 4) -> str:
     return json.dumps({metric: {"score": score, "explanation": f"it is a {score}"} for metric in METRIC_IDS})
 
 
+def is_batch(request: dict[str, Any]) -> bool:
+    """Whether a judge is asked about a batch of replies, and not about a dialogue."""
+    return any(mark in message["content"] for message in request["messages"] for mark in ("⟦reply 1⟧", "⟦回复1⟧"))
+
+
+def rated(request: dict[str, Any], score: int = 4) -> str:
+    """A judge's reply that gives this score to whatever it is asked about."""
+    return json.dumps({"score": score, "explanation": f"it is a {score}"}) if is_batch(request) else verdict(score)
+
+
 def by_model(request: dict[str, Any]) -> Answer:
     """A whole cast: `judge` rates 4, `simulator` asks on, anything else replies; all from the request alone."""
     said = str(request["messages"][-1]["content"])
     if request["model"] == "judge":
-        return verdict()
+        return rated(request)
     if request["model"] == "simulator":
         return f"And then? ({len(said)})"
     return f"I hear you: {said[:40]}"

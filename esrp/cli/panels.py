@@ -112,7 +112,7 @@ def shortlist(
 
 
 def shortlist_text(found: Shortlist) -> str:
-    """The table, and which are kept."""
+    """The table, which are kept, and whose means stand on fewer dialogues than the others'."""
     names = [name for dimension in DIMENSIONS for name in (*map(_short, metrics_of(dimension)), dimension)]
     header = ("", "candidate", *names, "overall", "95 % (suite)", "kept")
     lines = [
@@ -121,7 +121,11 @@ def shortlist_text(found: Shortlist) -> str:
         ),
         text.table(header, [_cells(row) for row in found.rows]),
     ]
-    lines += [f"{shown(row.candidate)}: {row.status}" for row in found.rows if row.status != "succeeded"]
+    lines += [
+        f"{shown(row.candidate)}: {row.status}, {row.scored} of {row.dialogues} dialogues scored"
+        for row in found.rows
+        if row.status != "succeeded" or row.scored < row.dialogues
+    ]
     return "\n".join(lines)
 
 

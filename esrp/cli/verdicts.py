@@ -12,7 +12,10 @@ LONGEST = 300  # characters of a reason that are shown
 JOINER = "\u2060"  # is not seen, and parts what must not be one word
 MARKS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "error": "⚠️"}
 # Control characters, those that turn the direction of writing, and what no XML may hold.
-UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]+")
+UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    "\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]+"
+)
 
 
 def shown(text: str) -> str:
@@ -43,7 +46,7 @@ def junit(verdict: GateVerdict, url: str) -> str:
     """JUnit XML: one testcase a rule; besides one of each error, and of each judge that was heard again.
 
     A rule that is open is an ``error``, and ``skipped`` where that does not matter: another failed, or the policy lets
-    it pass.
+    it pass. Where nothing could be decided at all, that is the ``error``, and no rule is a ``failure``.
     """
     cases = [_case(verdict, f"{rule.metric} {rule.kind}") for rule in verdict.rules]
     for case, rule in zip(cases, verdict.rules, strict=True):
@@ -79,9 +82,10 @@ def _outcome(case: ET.Element, verdict: GateVerdict, rule: GateRule, url: str) -
     measured = f"{rule.metric} {_measured(rule)}"
     worst = [pair for pair in verdict.worst if pair.metric == rule.metric and (pair.difference is None) == _alone(rule)]
     places = "\n".join(f"{_place(pair)} {url}{pair.candidate.link}" for pair in worst)
-    if rule.outcome == "fail":
+    undecided = verdict.errors or any(heard.outcome != "steady" for heard in verdict.sentinel)
+    if rule.metric in verdict.failing and rule.outcome == "fail":
         _child(case, "failure", measured, f"{measured}\n{places}")
-    elif rule.outcome == "inconclusive" and (verdict.verdict == "pass" or verdict.failing):
+    elif rule.outcome != "pass" and (verdict.verdict == "pass" or verdict.failing or undecided):
         _child(case, "skipped", f"not decided: {measured}", "")
     elif rule.outcome == "inconclusive":
         _child(case, "error", f"not decided: {measured}", "\n".join(verdict.commands))

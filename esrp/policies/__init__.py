@@ -17,8 +17,8 @@ ENDPOINTS = (*ALL, *DIMENSIONS, "diversity")
 
 OnInconclusive: TypeAlias = Literal["fail", "pass", "inconclusive"]
 Name: TypeAlias = Annotated[str, Field(max_length=64)]
-Margin: TypeAlias = Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)]
-Floor: TypeAlias = Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)]
+Margin: TypeAlias = Annotated[float, Field(ge=0, le=4, allow_inf_nan=False, strict=True)]
+Floor: TypeAlias = Annotated[float, Field(ge=1, le=5, allow_inf_nan=False, strict=True)]
 
 
 class Policy(Frozen):

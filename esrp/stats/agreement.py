@@ -17,6 +17,7 @@ from esrp.stats.ratings import Floats, Integers, Ratings
 
 VERSION = "esrp-agreement-1"  # changes whenever the same ratings would give another number
 PERMUTATIONS = 400  # the null mean's Monte Carlo error is a twentieth of the spread of one permutation
+MOST_PAIRS = 500_000  # a full study by ten raters; 400 permutations of so many take some 10 s and of more only longer
 LEVELS = len(SCORES)
 HIGHER = np.subtract.outer(np.arange(LEVELS), np.arange(LEVELS))  # x − y
 APART = np.abs(HIGHER)
@@ -71,12 +72,12 @@ def agreement(ratings: Ratings, kind: str, *, permutations: int = PERMUTATIONS) 
 
     A cell is a dialogue × metric with at least two ratings of the kind: a (candidate, character, scenario, metric), one
     for each replicate. In a pair, x is the rater whose id sorts first. The order of rows and the dialogues' names
-    change nothing.
+    change nothing. Of more than ``MOST_PAIRS`` pairs there is no weighted tau: its null would take too long.
     """
     cells = _cells(ratings, kind)
     joint = _joint(cells)
     pairs = int(joint.sum())
-    tau = _weighted_tau(joint[None])[0]
+    tau = _weighted_tau(joint[None])[0] if pairs <= MOST_PAIRS else math.nan
     known = not math.isnan(tau)
     return Agreement(
         cells=len(cells.counts),
@@ -102,7 +103,10 @@ def against_humans(ratings: Ratings, judge: str) -> dict[str, AgainstHumans]:
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
-    """For each cell its scores' counts (cells × 5) and its character; and all its ratings, sorted by cell and rater."""
+    """For each cell its scores' counts (cells × 5) and its character; and all its ratings, sorted by cell and rater.
+
+    What has one rating is no cell, but ``start``, ``size`` and ``score`` have it too.
+    """
 
     counts: Integers
     character: Integers
@@ -123,20 +127,21 @@ def _cells(ratings: Ratings, kind: str) -> _Cells:
     return _Cells(
         counts=counts[enough].astype(np.int64),
         character=ratings.codes["character"][rows][start[enough]],
-        start=start[enough],
-        size=size[enough],
+        start=start,
+        size=size,
         score=score,
     )
 
 
 def _joint(cells: _Cells) -> Integers:
-    """How often each (x, y) occurs over all pairs of raters of a cell: x the rater whose id sorts first."""
-    joint = np.zeros(LEVELS * LEVELS, dtype=np.int64)
-    for size in np.unique(cells.size):
-        scores = cells.score[cells.start[cells.size == size][:, None] + np.arange(size)]
-        for first, second in zip(*np.triu_indices(size, 1), strict=True):
-            joint += np.bincount(scores[:, first] * LEVELS + scores[:, second], minlength=LEVELS * LEVELS)
-    return joint.reshape(LEVELS, LEVELS)
+    """How often each (x, y) occurs over all pairs of raters of a cell: x the rater whose id sorts first.
+
+    Each rating as y meets, as x, what was given before it in its cell; the pairs themselves may be too many to list.
+    """
+    given = np.eye(LEVELS, dtype=np.int64)[cells.score]
+    before = np.cumsum(given, axis=0) - given
+    joint: Integers = (before - np.repeat(before[cells.start], cells.size, axis=0)).T @ given
+    return joint
 
 
 def _judge_and_human(ratings: Ratings, judge: str) -> Integers:

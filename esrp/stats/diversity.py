@@ -43,19 +43,23 @@ class DiversityScore:
 
 def rated_diversity(ratings: Iterable[BatchRating], method: Method = METHOD) -> DiversityScore:
     """Sum ÷ count of all ratings; a resampled batch brings all its ratings."""
-    rows = sorted(ratings)
-    sums: dict[tuple[str, int], list[int]] = {}
-    for row in rows:
-        sums.setdefault((row.character, row.batch), []).append(row.score)
-    totals = {batch: (sum(scores), len(scores)) for batch, scores in sums.items()}
-    return _score(totals, 1.0, diversity_sha256(rows), method)
+    rows = list(ratings)
+    return _score(batch_units(rows), diversity_sha256(rows), method)
+
+
+def batch_units(ratings: Iterable[BatchRating]) -> Units:
+    """Every batch a unit and a cluster by itself: the sum and the count of its ratings, in its only column."""
+    given: dict[tuple[str, int], list[int]] = {}
+    for row in ratings:
+        given.setdefault((row.character, row.batch), []).append(row.score)
+    return _units({batch: (sum(scores), len(scores)) for batch, scores in given.items()}, 1.0)
 
 
 def counted_diversity(values: Mapping[tuple[str, int], float], method: Method = METHOD) -> DiversityScore:
     """The mean of a number that was counted of each batch, by character and number, such as opening diversity."""
     rounded = {batch: (round(value * SCALE), 1) for batch, value in sorted(values.items())}
     seed = hashlib.sha256(json.dumps([[*batch, total] for batch, (total, _) in rounded.items()]).encode()).hexdigest()
-    return _score(rounded, SCALE, seed, method)
+    return _score(_units(rounded, SCALE), seed, method)
 
 
 def diversity_sha256(ratings: Iterable[BatchRating]) -> str:
@@ -63,12 +67,9 @@ def diversity_sha256(ratings: Iterable[BatchRating]) -> str:
     return hashlib.sha256(json.dumps(sorted(ratings), ensure_ascii=False).encode()).hexdigest()
 
 
-def _score(
-    totals: Mapping[tuple[str, int], tuple[int, int]], scale: float, sha256: str, method: Method
-) -> DiversityScore:
-    if not totals:
+def _score(units: Units, sha256: str, method: Method) -> DiversityScore:
+    if not len(units):
         return DiversityScore(None, 0, 0, None, None, None)
-    units = _units(totals, scale)
     resamples = resampled(units, key(sha256), replicates=method.bootstrap)
     found = intervals(units, [0], resamples, method.confidence)
     return DiversityScore(
@@ -86,8 +87,8 @@ def _units(totals: Mapping[tuple[str, int], tuple[int, int]], scale: float) -> U
     order: Sequence[tuple[str, int]] = sorted(totals)
     characters = {name: code for code, name in enumerate(sorted({character for character, _ in order}))}
     return Units(
-        sums=np.array([[totals[batch][0]] for batch in order], dtype=np.int64),
-        counts=np.array([[totals[batch][1]] for batch in order], dtype=np.int64),
+        sums=np.array([totals[batch][0] for batch in order], dtype=np.int64).reshape(-1, 1),
+        counts=np.array([totals[batch][1] for batch in order], dtype=np.int64).reshape(-1, 1),
         character=np.array([characters[character] for character, _ in order], dtype=np.int64),
         scenario=np.arange(len(order), dtype=np.int64),
         pairs=tuple((character, str(number)) for character, number in order),

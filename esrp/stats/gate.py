@@ -1,7 +1,7 @@
 """May this release go out: a policy's margins and floors against what two runs show (STATISTICS 6)."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias
@@ -12,6 +12,7 @@ from scipy.special import stdtr, stdtrit
 from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
 from esrp.policies import Policy, thresholds
 from esrp.stats.calibration import Rectified, rectified, rectified_difference
+from esrp.stats.diversity import BatchRating, batch_units
 from esrp.stats.intervals import by_scenario, mean_of
 from esrp.stats.paired import paired
 from esrp.stats.power import deciding_dialogues
@@ -21,7 +22,6 @@ from esrp.stats.scores import HIGHEST, LOWEST
 Raters: TypeAlias = Literal["calibrated", "human", "judge"]
 Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
 Kind: TypeAlias = Literal["margin", "floor"]
-Batches: TypeAlias = Mapping[tuple[str, int], float]
 
 EQUAL = 1e-9  # an estimate as near as that to its threshold is on it: sums of fractions are not exact
 
@@ -31,21 +31,21 @@ class Evidence:
     """One run as a gate sees it.
 
     ``planned`` dialogues, each to be rated by ``judges`` judges on every metric. ``unvalidated`` names the judges among
-    them that nobody has held against people. ``random_sample``: the dialogues that people rated were drawn at random.
-    ``diversity``: the mean rating of each batch, by character and number.
+    them that nobody has held against people. ``corrected``: judges' ratings and those of people who may correct them, a
+    fair sample (STATISTICS 5); none where nobody says that theirs are. ``diversity``: the ratings of batches.
     """
 
     ratings: Ratings
     planned: int
     judges: int = 1
     unvalidated: tuple[str, ...] = ()
-    random_sample: bool = False
-    diversity: Batches = field(default_factory=dict)
+    corrected: Ratings = field(default_factory=lambda: Ratings.of(()))
+    diversity: Sequence[BatchRating] = ()
 
     @cached_property
     def rectified(self) -> Rectified:
         """The calibrated means."""
-        return rectified(self.ratings)
+        return rectified(self.corrected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def decide(
     warnings = tuple(comparison.warnings(rules))
     outcome, needed = _outcome(rules), None
     if outcome == "inconclusive" and not errors:
-        needed = _needed(policy, measured, rules, comparison.ours.scored)
+        needed = _needed(policy, measured, rules)
         outcome = policy.on_inconclusive
         warnings += ("inconclusive",) if outcome != "inconclusive" else ()
     return Verdict(
@@ -132,20 +132,20 @@ def _outcome(rules: Sequence[Rule]) -> Outcome:
     return "pass" if outcomes == {"pass"} else "inconclusive"
 
 
-def _needed(policy: Policy, measured: Sequence["_Measured"], rules: Sequence[Rule], dialogues: int) -> int | None:
-    """How many dialogues would decide with 80 % power if what was seen is the truth; ``None``: no number would.
+def _needed(policy: Policy, measured: Sequence["_Measured"], rules: Sequence[Rule]) -> int | None:
+    """How many dialogues of each run would decide with 80 % power if what was seen is the truth; ``None``: no number.
 
     One endpoint that is worse decides, at Holm's first step; else all that are still open have to pass.
     """
     strict = 1 - (1 - policy.confidence) / len(measured)
-    worse = [item.deciding(dialogues, strict) for item in measured if item.distance is not None and item.distance < 0]
+    worse = [item.deciding(strict) for item in measured if item.distance is not None and item.distance < 0]
     if known := [needed for needed in worse if needed is not None]:
-        return max(min(known), dialogues + 1)
+        return min(known)
     still_open = [item for item, rule in zip(measured, rules, strict=True) if rule.outcome != "pass"]
-    passing = [item.deciding(dialogues, policy.confidence) for item in still_open]
-    if not worse and None not in passing and not any(item.pull_counts(policy) for item in still_open):
-        return max(dialogues + 1, *(needed for needed in passing if needed is not None))
-    return None
+    passing = [item.deciding(policy.confidence) for item in still_open]
+    if worse or any(item.pull_counts(policy) for item in still_open):
+        return None
+    return None if None in passing else max(needed for needed in passing if needed is not None)
 
 
 # --- what was measured ------------------------------------------------------------------------------------------------
@@ -164,12 +164,13 @@ UNKNOWN = _Estimate(None, None, 0)
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """An endpoint, the share of ratings that is missing, and how far those could pull the estimate down."""
+    """An endpoint of so many dialogues, the share of ratings that is missing, and how far those could pull it down."""
 
     metric: str
     kind: Kind
     threshold: float
     found: _Estimate
+    dialogues: int
     missing: float
     pull: float
 
@@ -194,13 +195,14 @@ class _Measured:
         """Whether more is missing than the policy bears."""
         return self.missing > policy.max_missing and self.pull > 0
 
-    def deciding(self, dialogues: int, confidence: float) -> int | None:
-        """How many dialogues would show on which side of its threshold the estimate is."""
+    def deciding(self, confidence: float) -> int | None:
+        """How many dialogues would show on which side of its threshold the estimate is: more than there are."""
         if self.distance is None or self.found.se is None:
             return None
-        return deciding_dialogues(
-            self.distance, self.found.se, dialogues, clusters=self.found.clusters, confidence=confidence
+        needed = deciding_dialogues(
+            self.distance, self.found.se, self.dialogues, clusters=self.found.clusters, confidence=confidence
         )
+        return None if needed is None else max(needed, self.dialogues + 1)
 
     def rule(self, policy: Policy, fails: bool) -> Rule:
         """The evidence and its outcome."""
@@ -223,21 +225,23 @@ class _Comparison:
         self._policy, self._alone, self._differs = policy, baseline is None, differs
         beside = baseline if policy.margins and not differs else None
         self.raters = _raters(policy, candidate, beside)
-        self.ours = _Sheet(candidate, self.raters)
-        self._theirs = None if beside is None else _Sheet(beside, self.raters)
+        batches = _raters_of_batches(policy, candidate, beside)
+        self.ours = _Sheet(candidate, self.raters, batches)
+        self._theirs = None if beside is None else _Sheet(beside, self.raters, batches)
 
     def measured(self) -> Iterator[_Measured]:
         """Every endpoint of the policy that there is something to say about: margins, then floors."""
         if self._theirs is not None:
             ours, theirs = self.ours, self._theirs
             source, batches = _apart(ours, theirs)
+            both = min(ours.scored, theirs.scored)
             for name, margin in thresholds(self._policy.margins).items():
                 missing = max(ours.missing(name), theirs.missing(name))
                 pull = ours.pull(name, LOWEST) + theirs.pull(name, HIGHEST)
-                yield _Measured(name, "margin", -margin, _estimate(source, batches, name), missing, pull)
+                yield _Measured(name, "margin", -margin, _estimate(source, batches, name), both, missing, pull)
         for name, floor in thresholds(self._policy.floors).items():
             missing, pull = self.ours.missing(name), self.ours.pull(name, LOWEST)
-            yield _Measured(name, "floor", floor, self.ours.estimate(name), missing, pull)
+            yield _Measured(name, "floor", floor, self.ours.estimate(name), self.ours.scored, missing, pull)
 
     def errors(self) -> Iterator[str]:
         """Why nothing can be decided."""
@@ -281,10 +285,11 @@ class _Comparison:
 class _Sheet:
     """One run's ratings by the raters that count, its means, and what is missing from them."""
 
-    def __init__(self, evidence: Evidence, raters: Raters) -> None:
+    def __init__(self, evidence: Evidence, raters: Raters, batches: str) -> None:
         self.evidence = evidence
         ratings = _by(evidence.ratings, "human" if raters == "human" else "judge")
         self.units = ratings.units
+        self.batches = batch_units(row for row in evidence.diversity if row.kind == batches)
         self.source = evidence.rectified if raters == "calibrated" else self.units
         per_dialogue = ratings.dialogues[ratings.dialogues.any(axis=1)]
         self.scored = len(per_dialogue)
@@ -298,7 +303,7 @@ class _Sheet:
 
     def estimate(self, name: str) -> _Estimate:
         """Of the run's mean."""
-        return _estimate(self.source, self.evidence.diversity, name)
+        return _estimate(self.source, self.batches, name)
 
     def missing(self, name: str) -> float:
         """The share of the ratings that should be there and are not."""
@@ -334,43 +339,39 @@ def _raters(policy: Policy, candidate: Evidence, baseline: Evidence | None) -> R
 def _calibrates(candidate: Evidence, baseline: Evidence | None) -> bool:
     """Whether there are calibrated means, of both and of their difference, from random samples."""
     runs = [candidate] if baseline is None else [candidate, baseline]
-    if not all(run.random_sample and run.rectified.estimate(_columns("overall")) for run in runs):
+    if not all(run.rectified.estimate(_columns("overall")) for run in runs):
         return False
     if baseline is None:
         return True
-    apart = rectified_difference(candidate.ratings, baseline.ratings)
+    apart = rectified_difference(candidate.corrected, baseline.corrected)
     return apart.estimate(_columns("overall")) is not None
 
 
-def _apart(ours: _Sheet, theirs: _Sheet) -> tuple[Rectified | Units, Batches]:
+def _raters_of_batches(policy: Policy, candidate: Evidence, baseline: Evidence | None) -> str:
+    """Whose ratings of diversity count: judges' if they rated each run's batches, else people's."""
+    if policy.raters == "human":
+        return "human"
+    ours, *others = [{row.kind for row in run.diversity} for run in (candidate, baseline) if run is not None]
+    return "judge" if "judge" in (ours.intersection(*others) or ours) else "human"
+
+
+def _apart(ours: _Sheet, theirs: _Sheet) -> tuple[Rectified | Units, Units]:
     """Candidate − baseline on the same (character, scenario), and on the same batches."""
-    mine, yours = ours.evidence.diversity, theirs.evidence.diversity
-    batches = {batch: mine[batch] - yours[batch] for batch in sorted(mine.keys() & yours.keys())}
+    batches = paired(ours.batches, theirs.batches)
     if isinstance(ours.source, Rectified):
-        return rectified_difference(ours.evidence.ratings, theirs.evidence.ratings), batches
+        return rectified_difference(ours.evidence.corrected, theirs.evidence.corrected), batches
     return paired(ours.units, theirs.units), batches
 
 
-def _estimate(source: Rectified | Units, batches: Batches, name: str) -> _Estimate:
+def _estimate(source: Rectified | Units, batches: Units, name: str) -> _Estimate:
     """Of an endpoint: clustered by scenario, diversity by batch."""
-    if name == "diversity":
-        return _of_batches(batches)
-    columns = _columns(name)
+    source, columns = (batches, [0]) if name == "diversity" else (source, _columns(name))
     if isinstance(source, Rectified):
         calibrated = source.estimate(columns)
         return _Estimate(calibrated.mean, calibrated.se, calibrated.clusters) if calibrated else UNKNOWN
     mean = mean_of(source, columns)
     variance = None if mean is None else by_scenario(source, columns)
     return _Estimate(mean, math.sqrt(variance.value), variance.clusters) if variance else _Estimate(mean, None, 0)
-
-
-def _of_batches(batches: Batches) -> _Estimate:
-    values = np.array([batches[batch] for batch in sorted(batches)])
-    if not len(values):
-        return UNKNOWN
-    if len(values) < 2:
-        return _Estimate(float(values.mean()), None, 0)
-    return _Estimate(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), len(values))
 
 
 def _columns(name: str) -> list[int]:

@@ -12,6 +12,7 @@ from esrp.stats.calibration import FEWEST
 from esrp.stats.intervals import mean_of
 
 DIGITS = 10
+NEARLY = 0.95  # of the judged dialogues: even of careful raters a few ratings are missing
 Sampling = Literal["random", "drawn", "all"]
 NOTHING = Calibrations(None, dict.fromkeys(DIMENSIONS), dict.fromkeys(METRIC_IDS))
 
@@ -140,13 +141,26 @@ def labelled(
     judged: set[str], rows: Sequence[Rating], sampling: Mapping[str, str]
 ) -> tuple[Sampling | None, Sequence[Rating]]:
     """The human ratings that are a fair sample of the judged dialogues, and why; all of them where nobody says so."""
-    if judged <= {row.dialogue for row in rows}:
+    if _rated_all(judged, rows):
         return "all", rows
     chosen = [row for row in rows if row.dialogue in sampling]
     if not judged & {row.dialogue for row in chosen}:
         return None, rows
     how = {sampling[row.dialogue] for row in chosen}
     return "drawn" if how == {"drawn"} else "random", chosen
+
+
+def _rated_all(judged: set[str], rows: Sequence[Rating]) -> bool:
+    """Whether people rated every judged dialogue, and on each metric that they rated at all nearly every one.
+
+    A metric that they rated on a part alone is a sample like any other: somebody must say how it was chosen.
+    """
+    by_metric: dict[str, set[str]] = {}
+    for row in rows:
+        if row.dialogue in judged:
+            by_metric.setdefault(row.metric, set()).add(row.dialogue)
+    everywhere = bool(judged) and judged == set().union(*by_metric.values())
+    return everywhere and all(len(rated) >= NEARLY * len(judged) for rated in by_metric.values())
 
 
 def _rounded(number: float | None) -> Any:

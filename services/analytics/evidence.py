@@ -1,16 +1,19 @@
 """What a gate looks at, from the database: a run's ratings and batches, its plan, and the reasons that raters gave."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import GateVerdict
 from esrp.stats import Evidence, Rating, Ratings
+from esrp.stats.diversity import BatchRating
 from services.analytics import store
+from services.analytics.calibrating import labelled
 from services.kit.cards import validated
 from services.kit.db import count, json, row, rows
 from services.kit.ids import uuid7
@@ -19,49 +22,69 @@ from services.kit.settings import Settings
 SAME = ("suite", "simulator", "judges", "rounds")  # of the manifest: what makes two runs comparable (STATISTICS 6)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Seen:
-    """A run with its ratings; ``pairs``: how many its suite has of a character and a scenario."""
+    """A run with its ratings; ``pairs``: how many its suite has of a character and a scenario.
+
+    ``sampling`` says of dialogues that people rated how they were chosen, ``batches`` are ratings of diversity.
+    """
 
     run: RowMapping | Mapping[str, Any]
-    ratings: list[Rating]
-    evidence: Evidence
+    ratings: Sequence[Rating]
+    sampling: Mapping[str, str]
+    batches: Sequence[BatchRating]
+    planned: int
     pairs: int
+    unvalidated: tuple[str, ...]
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """As the gate looks at it; this takes a while."""
+        return Evidence(
+            ratings=Ratings.of(self.ratings),
+            planned=self.planned,
+            judges=len(self.run["judges"]),
+            unvalidated=self.unvalidated,
+            corrected=Ratings.of(self._correcting()),
+            diversity=self.batches,
+        )
 
     def differs(self, other: "Seen") -> list[str]:
         """What makes the two not comparable."""
         ours, theirs = self.run["manifest"], other.run["manifest"]
         return [name for name in SAME if ours.get(name) != theirs.get(name)]
 
+    def _correcting(self) -> Sequence[Rating]:
+        judges = [rating for rating in self.ratings if rating.kind == "judge"]
+        people = [rating for rating in self.ratings if rating.kind != "judge"]
+        how, labels = labelled({rating.dialogue for rating in judges}, people, self.sampling)
+        return [*judges, *labels] if how else []
 
-async def seen(
-    tx: AsyncConnection, settings: Settings, run_id: UUID, tenant_id: UUID, *, people_alone: bool
-) -> Seen | None:
-    """The run, if it is the tenant's; ``people_alone``: diversity is what people said of it."""
+
+async def seen(tx: AsyncConnection, settings: Settings, run_id: UUID, tenant_id: UUID) -> Seen | None:
+    """The run, if it is the tenant's."""
     run = await store.run(tx, run_id, tenant_id)
     if run is None:
         return None
-    facts = await _facts(tx, run_id)
-    ratings = await _ratings(tx, run_id)
-    evidence = Evidence(
-        ratings=Ratings.of(ratings),
-        planned=max(run["plan"]["dialogues"], facts["dialogues"]),
-        judges=len(run["judges"]),
+    size = await _size(tx, run_id)
+    ratings = await store.ratings(tx, run_id)
+    return Seen(
+        run=run,
+        ratings=ratings,
+        sampling=await store.sampling(tx, run_id),
+        batches=await store.diversity_ratings(tx, run_id),
+        planned=max(run["plan"]["dialogues"], size["dialogues"]),
+        pairs=size["pairs"],
         unvalidated=await _unvalidated(tx, settings, run, ratings),
-        random_sample=facts["random_sample"],
-        diversity=await _batches(tx, run_id, people_alone=people_alone),
     )
-    return Seen(run, ratings, evidence, facts["pairs"])
 
 
-async def _facts(tx: AsyncConnection, run_id: UUID) -> RowMapping:
+async def _size(tx: AsyncConnection, run_id: UUID) -> RowMapping:
     found = await row(
         tx,
         """
         SELECT jsonb_array_length(s.document -> 'characters') * jsonb_array_length(s.document -> 'scenarios') AS pairs,
-            (SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id) AS dialogues,
-            coalesce((SELECT bool_and(t.sampling IS NOT NULL) FROM analytics.ratings t
-                WHERE t.run_id = r.id AND t.kind = 'human'), false) AS random_sample
+            (SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id) AS dialogues
         FROM gateway.runs_v1 r JOIN gateway.suites_v1 s ON s.id = r.suite_id WHERE r.id = :run
         """,
         run=run_id,
@@ -70,32 +93,8 @@ async def _facts(tx: AsyncConnection, run_id: UUID) -> RowMapping:
     return found
 
 
-async def _ratings(tx: AsyncConnection, run_id: UUID) -> list[Rating]:
-    found = await tx.execute(
-        text(
-            "SELECT dialogue_id::text, character, scenario, metric, rater, kind, score"
-            " FROM analytics.ratings WHERE run_id = :run"
-        ),
-        {"run": run_id},
-    )
-    return [Rating(*r) for r in found]
-
-
-async def _batches(tx: AsyncConnection, run_id: UUID, *, people_alone: bool) -> dict[tuple[str, int], float]:
-    """Each batch's mean rating: by judges if any rated batches, else by people."""
-    found = await rows(
-        tx,
-        "SELECT kind, character, batch, avg(score)::float AS mean FROM analytics.diversity_ratings"
-        " WHERE run_id = :run GROUP BY kind, character, batch",
-        run=run_id,
-    )
-    kinds = {r["kind"] for r in found}
-    kind = "judge" if "judge" in kinds and not people_alone else "human"
-    return {(r["character"], r["batch"]): r["mean"] for r in found if r["kind"] == kind}
-
-
 async def _unvalidated(
-    tx: AsyncConnection, settings: Settings, run: RowMapping, ratings: list[Rating]
+    tx: AsyncConnection, settings: Settings, run: RowMapping, ratings: Sequence[Rating]
 ) -> tuple[str, ...]:
     """Judges whose scores are there and that nobody has held against people; imported ones are not known here."""
     known = await validated(tx, settings, run)

@@ -5,6 +5,7 @@ Long ones are read in pages by key: a reader who is slow holds no connection to 
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 from uuid import UUID
@@ -25,6 +26,7 @@ TYPES: dict[str, str] = {
     "jsonl": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
 }
+FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a text begins that a spreadsheet would compute, or that was made plain
 PAGE = 400  # dialogues: some 10,000 ratings, or a megabyte of text
 
 _TEXT, _NUMBER = pyarrow.string(), pyarrow.float64()
@@ -109,7 +111,10 @@ def _writer(schema: pyarrow.Schema, format: Format) -> _Writer:
 
 
 class _Csv:
-    """A header, then a line a row; what is unknown is empty. ``end`` is the header alone where there was no row."""
+    """A header, then a line a row; what is unknown is empty. ``end`` is the header alone where there was no row.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe, which an import takes off again.
+    """
 
     def __init__(self, schema: pyarrow.Schema) -> None:
         self._header: Iterable[str] = [",".join(schema.names) + "\n"]
@@ -119,12 +124,16 @@ class _Csv:
         out = io.StringIO()
         out.writelines(self._header)
         self._header = ()
-        csv.writer(out, lineterminator="\n").writerows(rows)
+        csv.writer(out, lineterminator="\n").writerows([_plain(value) for value in row] for row in rows)
         return out.getvalue().encode()
 
     def end(self) -> bytes:
         """What is left to be written."""
         return "".join(self._header).encode()
+
+
+def _plain(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 
 
 class _Jsonl:

@@ -17,8 +17,7 @@ router = APIRouter()
 @router.post("/internal/runs/{run_id}/gate")
 async def evaluate(run_id: UUID, ask: gating.Ask, resources: Res, tenant: UUID) -> GateVerdict:
     """Hold the run against the policy and keep the verdict."""
-    async with resources.engine.begin() as tx:
-        found = await gating.evaluate(tx, resources.settings, run_id, tenant, ask, datetime.now(UTC))
+    found = await gating.evaluate(resources, run_id, tenant, ask, datetime.now(UTC))
     if found is None:
         raise NotFound("run", encode("run", run_id))
     return found

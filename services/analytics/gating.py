@@ -19,8 +19,8 @@ from esrp.stats import Rating, Ratings, Rule, Verdict, decide
 from esrp.stats.sentinel import shift
 from services.analytics import evidence
 from services.analytics.evidence import Seen
+from services.analytics.resources import Resources
 from services.kit.ids import encode
-from services.kit.settings import Settings
 
 DIGITS = 10  # of every number
 WORST = 3  # dialogues shown of each failed metric
@@ -54,22 +54,25 @@ class Ask(Frozen):
     sentinel: tuple[Heard, ...] = Field(())
 
 
-async def evaluate(
-    tx: AsyncConnection, settings: Settings, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime
-) -> GateVerdict | None:
-    """The verdict on the tenant's run, kept with its evidence; ``None`` if there is no such run."""
-    people_alone = ask.policy.raters == "human"
-    ours = await evidence.seen(tx, settings, run_id, tenant_id, people_alone=people_alone)
-    if ours is None:
-        return None
-    theirs = None
-    if ask.baseline is not None:
-        theirs = await evidence.seen(tx, settings, ask.baseline.run, tenant_id, people_alone=people_alone)
+async def evaluate(resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime) -> GateVerdict | None:
+    """The verdict on the tenant's run, kept with its evidence; ``None`` if there is no such run.
+
+    It holds no connection while it counts. Ratings that change meanwhile are not in it.
+    """
+    async with resources.engine.connect() as tx:
+        await tx.execution_options(isolation_level="REPEATABLE READ")  # both runs as they were at one time
+        ours = await evidence.seen(tx, resources.settings, run_id, tenant_id)
+        if ours is None:
+            return None
+        theirs = None
+        if ask.baseline is not None:
+            theirs = await evidence.seen(tx, resources.settings, ask.baseline.run, tenant_id)
     found = await asyncio.to_thread(_judged, ask, ours, theirs)
-    worst = await _told(tx, found, ours, theirs)
-    verdict = _out(ask, found, ours, theirs, worst, now)
-    baseline_id = theirs.run["id"] if theirs else None
-    await evidence.keep(tx, ours.run, baseline_id, verdict, [item.model_dump() for item in ask.sentinel])
+    async with resources.engine.begin() as tx:
+        worst = await _told(tx, found, ours, theirs)
+        verdict = _out(ask, found, ours, theirs, worst, now)
+        baseline_id = theirs.run["id"] if theirs else None
+        await evidence.keep(tx, ours.run, baseline_id, verdict, [item.model_dump() for item in ask.sentinel])
     return verdict
 
 
@@ -308,17 +311,12 @@ def _is_about_margins(verdict: Verdict) -> bool:
 
 
 def _commands(needed: int, ours: Seen, theirs: Seen | None) -> Iterator[str]:
-    """What plays that many dialogues of the run, and of its baseline where that has fewer; none if a run cannot."""
-    first = _extending(needed, ours)
-    if first is None:
-        return
-    both = [first]
-    if theirs is not None and theirs.evidence.planned < needed and theirs.run["id"] != ours.run["id"]:
-        second = _extending(needed, theirs)
-        if second is None:
-            return
-        both.append(second)
-    yield from both
+    """What plays that many dialogues of the run and its baseline where they have fewer; none if one of them cannot."""
+    both = [ours] if theirs is None or theirs.run["id"] == ours.run["id"] else [ours, theirs]
+    short = [seen for seen in both if seen.evidence.planned < needed] or [ours]
+    found = [command for seen in short if (command := _extending(needed, seen)) is not None]
+    if len(found) == len(short):
+        yield from found
 
 
 def _extending(needed: int, seen: Seen) -> str | None:
@@ -362,7 +360,7 @@ def _words(
     if "inconclusive" in {rule.outcome for rule in verdict.rules} and not verdict.failing:
         open_ = ", ".join(rule.metric for rule in verdict.rules if rule.outcome == "inconclusive")
         yield f"Not decided yet: {open_}."
-        yield from _still_needed(needed, commands, ours)
+        yield from _still_needed(needed, commands)
     if "inconclusive" in verdict.warnings:
         yield f"The policy makes of that: {verdict.verdict}."
     if "judge_not_validated" in verdict.warnings:
@@ -372,13 +370,13 @@ def _words(
         yield "Every bound clears its threshold."
 
 
-def _still_needed(needed: int | None, commands: Sequence[str], ours: Seen) -> Iterator[str]:
+def _still_needed(needed: int | None, commands: Sequence[str]) -> Iterator[str]:
     if needed is None:
         yield "More dialogues would not decide it: what was measured is too near to a threshold, or is missing."
     elif commands:
         yield f"Some {needed} dialogues would decide it with a chance of 80 % if the truth is what was seen."
     else:
-        yield f"Some {needed} dialogues would decide it, more than {encode('run', ours.run['id'])} can be extended to."
+        yield f"Some {needed} dialogues would decide it, more than the run or its baseline can be extended to."
 
 
 def _failed(rule: Rule) -> str:
@@ -402,6 +400,8 @@ def _error(error: str, policy: Policy, ours: Seen, theirs: Seen | None) -> str:
     if code == "not_comparable":
         return f"The run and its baseline differ in {names}: their difference would say nothing about the bot."
     if code == "no_baseline":
+        if policy.baseline and policy.baseline.startswith("run_"):
+            return f"The policy has margins, and the run {policy.baseline} that they are held against is gone."
         name = policy.baseline or "NAME"
         return f"The policy has margins, and there is no baseline to hold against: `esrp baseline set {name} RUN`."
     if code == "judge_not_validated":

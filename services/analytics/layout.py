@@ -142,7 +142,7 @@ def _lines(found: Leaderboard) -> Iterator[str]:
         yield _line([*what, _apart(row)])
     if found.not_ranked:
         yield ""
-        yield "Not ranked, since they were measured in another way:"
+        yield "Not ranked, and in what they differ from those that are:"
         yield ""
         for other in found.not_ranked:
             yield f"- {cell(other.candidate)} (`{other.run}`): {cell(', '.join(other.differs))}"

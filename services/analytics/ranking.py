@@ -51,10 +51,12 @@ class Chosen:
 def chosen(runs: Sequence[Fields]) -> Chosen:
     """The newest run of each candidate, in the way of measuring that most candidates share; ``runs``: newest first.
 
-    Of a candidate that was never measured so, its newest run is named with what differs.
+    A run that is not rated, or that did not succeed, stands for its candidate only if there is no other. Of a candidate
+    that was never measured so, its newest run is named with what differs.
     """
     if not runs:
         return Chosen((), ())
+    runs = sorted(runs, key=lambda run: (not run["rated"], run["status"] != "succeeded"))  # else newest first
     groups: dict[str, list[Fields]] = {}
     for run in runs:
         groups.setdefault(digest([run["manifest"].get(name) for name in SAME]), []).append(run)

@@ -14,12 +14,13 @@ import orjson
 from esrp.api import RaterKind
 from esrp.errors import Fault, InvalidInput, NotFound
 from esrp.metrics import METRIC_IDS
-from services.kit.ids import decode
+from services.kit.ids import decode, encode
 
 L = TypeVar("L")
 T = TypeVar("T")
 P = ParamSpec("P")
 LISTED = 100  # faults; a file with more is wrong as a whole
+QUOTED = re.compile(r"'+[=+\-@]")
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = Iterator[tuple[int, Record]]
@@ -32,17 +33,18 @@ class Columns(NamedTuple):
     optional: tuple[str, ...]
 
 
-COLUMNS = Columns(("run", "character", "scenario", "metric", "rater", "score"), ("rater_kind", "replicate"))
+COLUMNS = Columns(("run", "character", "scenario", "metric", "rater", "score"), ("rater_kind", "replicate", "dialogue"))
 
 
 class Line(NamedTuple):
-    """One row as the file has it; ``replicate`` and ``score`` are ``None`` where it does not say."""
+    """One row as the file has it; ``replicate``, ``dialogue`` and ``score`` are ``None`` where it does not say."""
 
     number: int
     run: str
     character: str
     scenario: str | None
     replicate: int | None
+    dialogue: str | None
     metric: str
     rater: str
     kind: RaterKind
@@ -153,9 +155,10 @@ def _csv(body: bytes, columns: Columns, ignored: dict[str, None], wrong: list[Wr
             return wrong.append(Wrong(1, reason))
         ignored |= dict.fromkeys(name for name in header if name not in columns.required + columns.optional)
         first = reader.line_num + 1  # of the record: a quoted field may hold line ends
+        value_of = _unquoted if "'" in text else str.strip
         for values in reader:
             if len(values) == len(header):
-                yield first, {name: value.strip() or None for name, value in zip(header, values, strict=True)}
+                yield first, {name: value_of(value) or None for name, value in zip(header, values, strict=True)}
             elif values:
                 wrong.append(Wrong(first, f"there are {len(values)} fields where the header names {len(header)}"))
             if len(wrong) >= LISTED:
@@ -163,6 +166,12 @@ def _csv(body: bytes, columns: Columns, ignored: dict[str, None], wrong: list[Wr
             first = reader.line_num + 1
     except csv.Error as error:
         wrong.append(Wrong(max(1, reader.line_num), f"this is not CSV: {error}"))
+
+
+def _unquoted(field: str) -> str:
+    """Without the apostrophe that an export puts before what a spreadsheet would take for a formula."""
+    value = field.strip()
+    return value[1:] if QUOTED.match(value) else value
 
 
 def _wrong_header(header: Sequence[str], columns: Columns) -> str | None:
@@ -202,6 +211,7 @@ def _line(number: int, record: Record) -> Line:
         character=text(record, "character"),
         scenario=None if record["scenario"] in (None, "") else text(record, "scenario"),
         replicate=_replicate(record.get("replicate")),
+        dialogue=None if record.get("dialogue") in (None, "") else text(record, "dialogue"),
         metric=_metric(record["metric"]),
         rater=text(record, "rater"),
         kind=kind(record.get("rater_kind")),
@@ -312,16 +322,27 @@ class _Finder:
     def __init__(self, dialogues: Dialogues) -> None:
         self._dialogues = dialogues
         self._runs: dict[str, UUID] = {}
+        self._ids: dict[tuple[UUID, str, str | None], dict[str, Named]] = {}
 
     def __call__(self, line: Line) -> tuple[UUID, Named]:
         """The run and the dialogue; ``ValueError`` says why there is not exactly one."""
         named = self._runs.get(line.run) or self._run(line.run)
         found = self._dialogues[named].get((line.character, line.scenario), ())
+        if line.dialogue is not None and len(found) > 1:
+            found = self._called(line, named, found)
         if line.replicate is not None:
             found = [dialogue for dialogue in found if dialogue.replicate == line.replicate]
         if len(found) != 1:
-            raise ValueError(_not_one(line, len(found)))
+            raise ValueError(_not_one(line, found))
         return named, found[0]
+
+    def _called(self, line: Line, named: UUID, found: Sequence[Named]) -> Sequence[Named]:
+        """The one that the column dialogue names; all of them where it is another run's, as in the copy of a file."""
+        key = named, line.character, line.scenario
+        if key not in self._ids:
+            self._ids[key] = {encode("dlg", dialogue.id): dialogue for dialogue in found}
+        one = self._ids[key].get(line.dialogue or "")
+        return found if one is None else (one,)
 
     def _run(self, name: str) -> UUID:
         found = run_id(name)
@@ -331,13 +352,14 @@ class _Finder:
         return found
 
 
-def _not_one(line: Line, found: int) -> str:
+def _not_one(line: Line, found: Sequence[Named]) -> str:
     where = f"scenario {line.scenario!r}" if line.scenario is not None else "no scenario"
     what = f"character {line.character!r} and {where}"
     if line.replicate is not None:
         what += f", replicate {line.replicate}"
     if found:
-        return f"the run has {found} dialogues with {what}; the column replicate must say which"
+        column = "replicate" if len({dialogue.replicate for dialogue in found}) == len(found) else "dialogue"
+        return f"the run has {len(found)} dialogues with {what}; the column {column} must say which"
     return f"the run has no dialogue with {what}"
 
 

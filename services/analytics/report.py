@@ -278,6 +278,16 @@ def _reason(dialogue: Fields, kind: RaterKind | None) -> str:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
+def _lacking_judges(material: Material, coverage: Coverage) -> Iterable[str]:
+    """Judges that scored fewer dialogues than have a score: the others' scores stand for theirs."""
+    scored: dict[str, set[str]] = {}
+    for rating in material.ratings.get("judge", []):
+        scored.setdefault(rating.rater, set()).add(rating.dialogue)
+    for judge in material.run["judges"]:
+        if (given := len(scored.get(judge, ()))) < coverage.scored:
+            yield f"Judge {judge} scored {given} of {coverage.dialogues} dialogues; elsewhere the others' scores stand."
+
+
 def _limits(
     material: Material,
     raters: Raters | None,
@@ -298,10 +308,14 @@ def _limits(
             f"{coverage.dialogues - coverage.scored} of {coverage.dialogues} dialogues have no score; `worst` says what"
             " the means would be if all their ratings were 1, or all 5."
         )
+    if raters != "human" and rated:
+        yield from _lacking_judges(material, coverage)
     if raters == "judge" and rated:
         yield f"{UNMEASURED} ({', '.join(ratings.levels['rater'])}): its scores may be biased."
     if calibration is not None and raters != "human":
         yield calibration.limit
+    if raters == "calibrated" and rated:
+        yield "Groups and examples are as judges rated them; people correct overall, dimensions and metrics alone."
     if found.overall.mean is not None and found.overall.intervals.population is None:
         yield "There are too few characters or scenarios for every interval; those that are missing are empty."
     if any(dialogue["own_log"] for dialogue in material.dialogues):

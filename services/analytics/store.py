@@ -57,10 +57,11 @@ async def finished(
     judge: str | None = None,
     most: int,
 ) -> list[RowMapping]:
-    """The tenant's newest final runs, newest first; ``suite`` is a name, or one version of it."""
+    """The tenant's newest final runs, newest first, and whether each is ``rated``; ``suite``: a name, or a version."""
     return await rows(
         tx,
-        "SELECT id, name, status, suite_id, suite_label, candidate_name, judges, labels, manifest, plan, created_at"
+        "SELECT id, name, status, suite_id, suite_label, candidate_name, judges, labels, manifest, plan, created_at,"
+        " EXISTS (SELECT FROM analytics.ratings t WHERE t.run_id = runs_v1.id) AS rated"
         " FROM gateway.runs_v1 WHERE tenant_id = :tenant AND status = ANY(:final)"
         " AND (CAST(:suite AS text) IS NULL OR :suite IN (suite_label, split_part(suite_label, '@', 1)))"
         " AND (CAST(:candidate AS text) IS NULL OR candidate_name = :candidate)"

@@ -310,7 +310,7 @@ async def create_run(
     if dry_run:
         async with resources.engine.begin() as tx:
             checked = await starting.check(tx, resources, who.tenant_id, body)
-        dry = await probing.measured(resources, checked) if probe else checked.dry_run
+        dry = await probing.measured(resources, who.tenant_id, checked) if probe else checked.dry_run
         return Response(dry.model_dump_json(), 200, media_type="application/json")
     if probe:
         raise InvalidInput.at("probe", "a pilot belongs to a plan: add ?dry_run=true")

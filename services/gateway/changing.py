@@ -1,5 +1,6 @@
 """How a run is changed once it was started: another budget, another try of what failed, more dialogues."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -8,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.api import Budget, ExtendRequest, ResumeRequest, RunRequest, Sample
 from esrp.errors import Conflict, InvalidInput
 from esrp.suite import Suite
-from services.gateway import store
+from services.gateway import starting, store
 from services.gateway.resources import Resources
 from services.gateway.runs import Order, order
 from services.kit.db import json, row
@@ -37,17 +38,20 @@ async def retry(tx: AsyncConnection, id: str, run: RowMapping) -> None:
 async def extend(tx: AsyncConnection, resources: Resources, run: RowMapping, body: ExtendRequest) -> None:
     """Enlarge the sample or the replicates; ``InvalidInput`` where that is not more than there is.
 
-    ``Conflict`` for a transcript, and where simulator, judges or prompts are no longer those of the run's beginning:
-    dialogues under one manifest must have been made alike.
+    So is a frozen transcript that lacks the further user turns. ``Conflict`` for a recorded candidate, and where
+    simulator, judges or prompts are no longer those of the run's beginning: dialogues under one manifest must have been
+    made alike.
     """
     if run["transcript_id"] is not None:
         raise Conflict("A transcript's dialogues are all that there are.")
-    suite = Suite.model_validate((await _suite(tx, run))["document"])
+    stored = await _suite(tx, run)
+    suite = Suite.model_validate(stored["document"])
     settings, frozen = resources.settings, run["manifest"]["simulator"]
     sha256 = frozen["frozen"] if isinstance(frozen, dict) and "frozen" in frozen else None
     if order(request_of(run), suite, settings, frozen=sha256).sha256 != run["manifest_sha256"]:
         raise Conflict("The simulator, a judge or a prompt has changed since the run began; start a new one.")
     larger = _larger(run, suite, body)
+    await starting.frozen_turns(tx, run["tenant_id"], larger, stored, suite, "/dialogues")
     placed = order(larger, suite, settings, frozen=sha256)
     await _enlarge(tx, run, larger, placed)
 
@@ -104,17 +108,28 @@ def request_of(run: RowMapping) -> RunRequest:
 
 
 async def _suite(tx: AsyncConnection, run: RowMapping) -> RowMapping:
-    found = await row(tx, "SELECT document FROM gateway.suites WHERE id = :id", id=run["suite_id"])
+    found = await row(tx, "SELECT * FROM gateway.suites WHERE id = :id", id=run["suite_id"])
     assert found is not None
     return found
 
 
 async def _check_larger(tx: AsyncConnection, run: RowMapping, budget: Budget) -> None:
-    """A budget that is spent already would only exhaust again."""
+    """A budget that is spent already would only exhaust again; one of money without prices would never."""
+    if budget.max_cost is not None and not run["prices"]:
+        raise InvalidInput.at("/budget/max_cost", "the run has no prices: nothing would ever be counted")
     used = (await store.usage(tx, [run["id"]]))[run["id"]]
     calls = sum(role["calls"] for role in used.values())
     tokens = sum(role["prompt_tokens"] + role["completion_tokens"] for role in used.values())
-    for name, spent in (("max_calls", calls), ("max_tokens", tokens)):
+    for name, spent in (("max_calls", calls), ("max_tokens", tokens), ("max_cost", _cost(run["prices"], used))):
         limit = getattr(budget, name)
         if limit is not None and limit <= spent:
             raise InvalidInput.at(f"/budget/{name}", f"{spent} are spent already; give more than that")
+
+
+def _cost(prices: Mapping[str, Any] | None, used: Mapping[str, Mapping[str, int]]) -> float:
+    spent = 0.0
+    for role, price in (prices or {}).items():
+        if price and role in used:
+            asked, said = used[role]["prompt_tokens"], used[role]["completion_tokens"]
+            spent += (asked * price["prompt_per_million"] + said * price["completion_per_million"]) / 1e6
+    return round(spent, 6)

@@ -58,7 +58,8 @@ async def import_ratings(
 ) -> Response:
     """Import human ratings: CSV or JSONL with the columns run, character, scenario, metric, rater, score.
 
-    All of the file or nothing of it. The same file again stores nothing twice.
+    Also rater_kind, and where these do not say which dialogue is meant, replicate or dialogue (its id). All of the file
+    or nothing of it. The same file again stores nothing twice.
     """
     query: dict[str, str] = {"sampling": sampling} if sampling else {}
     return await _import(request, resources, who, "/internal/ratings", replace, query)

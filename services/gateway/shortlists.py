@@ -213,7 +213,7 @@ def as_markdown(shortlist: Shortlist) -> str:
     judges = ", ".join(shortlist.judges)
     lines = [f"# Shortlist {shortlist.name or shortlist.id}", ""]
     lines += [f"{shortlist.suite}, panel: {judges}; the best {shortlist.keep} are kept ({shortlist.status}).", ""]
-    lines += list(_table(_markdown_row(found) for found in shortlist.rows))
+    lines += [*_table(_markdown_row(found) for found in shortlist.rows), *_incomplete(shortlist.rows)]
     if shortlist.published is not None:
         printed = shortlist.published
         lines += ["", f"For reference, {printed.title} of {printed.source}, rated by {printed.raters}, not here:", ""]
@@ -226,10 +226,22 @@ def as_markdown(shortlist: Shortlist) -> str:
     return "\n".join([*lines, ""])
 
 
+def _incomplete(found: Sequence[ShortlistRow]) -> Iterator[str]:
+    """Whose means stand on fewer dialogues than the others', and on how many."""
+    short = [one for one in found if one.scored < one.dialogues]
+    if short:
+        yield ""
+    for one in short:
+        yield f"- {_markdown_name(one)}: {one.status}, {one.scored} of {one.dialogues} dialogues scored"
+
+
+def _markdown_name(found: ShortlistRow) -> str:
+    return found.candidate.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
 def _markdown_row(found: ShortlistRow) -> tuple[str, ...]:
-    name = found.candidate.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
     values = _cells(dict(zip(COLUMNS, _values(found), strict=True)))
-    return (f"{found.place or ''} {name}".strip(), *values, _yes(found.kept))
+    return (f"{found.place or ''} {_markdown_name(found)}".strip(), *values, _yes(found.kept))
 
 
 def _table(body: Iterator[tuple[str, ...]]) -> Iterator[str]:

@@ -59,7 +59,7 @@ async def check(tx: AsyncConnection, resources: Resources, tenant_id: UUID, requ
     if isinstance(request.candidate, TranscriptCandidate):
         transcript = await _transcript(tx, tenant_id, request.candidate, suite)
         recorded = await _recorded(tx, transcript, request, document)
-    frozen = await _frozen(tx, tenant_id, request, suite, document)
+    frozen = await frozen_turns(tx, tenant_id, request, suite, document)
     placed = order(
         request, document, resources.settings, recorded=recorded, frozen=frozen["sha256"] if frozen else None
     )
@@ -171,13 +171,17 @@ async def _recorded(tx: AsyncConnection, transcript: RowMapping, request: RunReq
     return Recorded(len(kept), list(replies.values()), transcript["name"])
 
 
-async def _frozen(
-    tx: AsyncConnection, tenant_id: UUID, request: RunRequest, suite: RowMapping, document: Suite
+async def frozen_turns(
+    tx: AsyncConnection,
+    tenant_id: UUID,
+    request: RunRequest,
+    suite: RowMapping,
+    document: Suite,
+    pointer: str = "/round2/frozen",
 ) -> RowMapping | None:
-    """The transcript whose user turns are said again; it must have them all."""
+    """The transcript whose user turns are said again; ``InvalidInput`` if it does not have them all."""
     if request.round2 == "live":
         return None
-    pointer = "/round2/frozen"
     if isinstance(request.candidate, TranscriptCandidate):
         raise InvalidInput.at("/round2", "a transcript's dialogues are played already; only an endpoint is asked")
     found = await named(_find_transcript(tx, tenant_id, request.round2.frozen), pointer)
@@ -185,8 +189,9 @@ async def _frozen(
         raise InvalidInput.at(pointer, f"this transcript was recorded over another suite than {suites.label(suite)}")
     spoken = await rows(
         tx,
-        "SELECT character, scenario, max(jsonb_array_length(turns)) AS rounds FROM gateway.transcript_dialogues"
-        " WHERE transcript_id = :id GROUP BY character, scenario",
+        "SELECT DISTINCT ON (character, scenario) character, scenario, jsonb_array_length(turns) AS rounds"
+        " FROM gateway.transcript_dialogues WHERE transcript_id = :id"
+        " ORDER BY character, scenario, replicate, position",
         id=found["id"],
     )
     rounds = {(d["character"], d["scenario"]): d["rounds"] for d in spoken}

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from esrp.api import Check
 from services.generator.checking import CheckJob, Probe, ProbeJob, check, probe
 from services.generator.resources import Resources
-from services.generator.speakers import candidate
+from services.generator.speakers import candidate, door
 from services.kit.db import answers
 from services.kit.web import create_app as create_web_app
 
@@ -26,6 +26,8 @@ def create_app(resources: Resources) -> FastAPI:
     @app.post("/internal/probe")
     async def probe_candidate(job: ProbeJob) -> list[Probe]:
         """Play a pilot, store nothing."""
-        return await probe(job, candidate(job.candidate, resources.chat), resources.simulator)
+        bot = job.candidate
+        gate = resources.gates.gate(job.tenant_id, *door(bot))
+        return await probe(job, candidate(bot, resources.chat, gate), resources.simulator)
 
     return app

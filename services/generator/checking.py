@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from esrp.api import Check, EndpointCandidate, Exchange, RunError, Usage
 from esrp.dialogue import Character, Frozen, Scenario, Turn
 from esrp.metrics import Language
-from services.generator.roleplay import Failure, OpenTurn, Role, Said, Scene, play
+from services.generator.roleplay import Failure, OpenTurn, Role, Said, Scene, Speaker, play
 from services.generator.speakers import Candidate, Nobody, Simulator
+from services.generator.speakers import Frozen as Recorded
 from services.kit.budget import Errand
 from services.kit.chat import ChatError, Reply
 
@@ -78,15 +80,17 @@ class _Watched:
 
 
 class SceneJob(Frozen):
-    """Who meets what."""
+    """Who meets what; ``asked`` are the user's turns where a transcript has them."""
 
     character: Character
     scenario: Scenario
+    asked: tuple[str, ...] | None = None
 
 
 class ProbeJob(Frozen):
-    """A pilot that the gateway asks for."""
+    """A pilot that a tenant asks for through the gateway."""
 
+    tenant_id: UUID
     candidate: EndpointCandidate
     scenes: tuple[SceneJob, ...]
     language: Language
@@ -118,7 +122,10 @@ async def _probe(job: ProbeJob, met: SceneJob, candidate: Candidate, simulator: 
         use = Usage(calls=reply.calls, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens)
         used[said.role].append(use)
 
-    ended = await play(scene, (), candidate, simulator, keep, Errand())
+    user: Speaker = simulator
+    if met.asked is not None:
+        user = Recorded({(met.character.id, met.scenario.id): met.asked})
+    ended = await play(scene, (), candidate, user, keep, Errand())
     return Probe(
         turns=[Turn(user=turn.user, assistant=turn.assistant) for turn in spoken if turn.assistant is not None],
         candidate=used["candidate"],

@@ -61,10 +61,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Stopped before the next answer; ``billed``: what answers of no use had cost by then."""
+    """Stopped before the next answer; ``billed``: what answers of no use had cost by then.
+
+    ``error`` is what the last attempt met, if there was one, and ``pause`` the seconds that were left to wait after it.
+    """
 
     role: Role
     billed: Usage
+    error: ChatError | None = None
+    pause: float = 0.0
 
 
 class Speaker(Protocol):
@@ -95,7 +100,7 @@ async def play(
         except ChatError as error:
             return Failure(role, error)
         except Stopped as stop:
-            return Halt(role, stop.billed)
+            return Halt(role, stop.billed, stop.fault, stop.pause)
         turns = (*turns[:-1], OpenTurn(turns[-1].user, reply.text)) if answering else (*turns, OpenTurn(reply.text))
         await save(Said(turns, role, reply))
     return None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from services.jobs import WriteScenarios
 from services.kit.batch import GroupCommit
 from services.kit.chat import ChatError, Stopped, Usage
 from services.kit.db import FAILURES, is_away
+from services.kit.gate import OPERATOR, Caps
 from services.kit.lease import Slice
 from services.kit.queue import Job
 from services.kit.worker import Handler
@@ -55,7 +56,8 @@ async def write_scenarios(resources: Resources, set_id: UUID) -> None:
     if (model := resources.settings.writer) is None:
         await _give_up(resources, set_id)
     else:
-        desk = Desk(resources, set_, writer(model, set_["language"], resources.chat))
+        gate = resources.gates.gate(OPERATOR, "writer", Caps(model.max_concurrency))
+        desk = Desk(resources, set_, writer(model, set_["language"], resources.chat, gate))
         async with Slice(resources.engine, "generator", set_id, set_["tenant_id"], of_run=False).held() as lease:
             successor = asyncio.create_task(_succeeded(resources, lease))
             try:
@@ -137,6 +139,8 @@ class Desk:
             last = Save(draft.id, lease.id, "waiting", usage=stop.billed)
         except ChatError as error:
             last = self._failed(draft, lease, error)
+            if error.retryable and lease.stopped.is_set():  # its tries were not over
+                last = replace(last, state="waiting")
         except Exception:
             # Written again it would break again, for ever and at the operator's cost: the log has the reason.
             log.exception("scenario.crashed", draft_id=str(draft.id), set_id=str(self.set_["id"]))

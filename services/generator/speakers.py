@@ -14,7 +14,7 @@ from services.generator.roleplay import (
 )
 from services.kit.budget import Errand
 from services.kit.chat import ChatClient, ChatError, Endpoint, Reply
-from services.kit.gate import Gate
+from services.kit.gate import Caps, Gate
 from services.kit.settings import ModelSettings
 
 LONGEST = 20_000  # characters of a user's turn, as everywhere
@@ -87,6 +87,13 @@ class Nobody:
     async def say(self, scene: Scene, turns: Sequence[OpenTurn], errand: Errand) -> Reply:
         """Raises ``ChatError``."""
         raise ChatError("not_configured", "a second round needs a simulator, and none is configured")
+
+
+def door(bot: EndpointCandidate) -> tuple[str, Caps]:
+    """The candidate's endpoint as it is known without its secrets, and its hard limits."""
+    address, _, query = bot.base_url.partition("?")
+    caps = Caps(bot.max_concurrency, bot.requests_per_minute, bot.tokens_per_minute)
+    return f"candidate {address}{'?***' if query else ''}", caps
 
 
 def candidate(bot: EndpointCandidate, client: ChatClient, gate: Gate | None = None) -> Candidate:

@@ -31,7 +31,8 @@ LOOK = 0.5  # seconds between looks whether the slice has ended
 # Tries of a dialogue against faults that may pass, each of several calls, and the seconds between: an endpoint that is
 # away for five minutes costs no dialogue. An answer that was saved starts the count anew.
 ATTEMPTS = 5
-BACKOFF = (5, 15, 60, 180)
+BACKOFF = (5.0, 15.0, 60.0, 180.0)
+LONGEST_PAUSE = 3600.0  # seconds that an endpoint may ask for between two tries
 
 
 @dataclass
@@ -78,8 +79,7 @@ class Stage:
     async def _one(self, dialogue: Claimed) -> None:
         errand = Errand(self.lease.stopped, self.purse)
         try:
-            ended = await self._played(dialogue, errand)
-            await self._end(dialogue, ended)
+            await self._played(dialogue, errand)
             errand.settle()
         except LeaseLost:
             log.warning("dialogue.lost", dialogue_id=str(dialogue.id), run_id=str(self.run["id"]))
@@ -87,10 +87,12 @@ class Stage:
             self.busy -= 1
             self.stir.set()
 
-    async def _played(self, dialogue: Claimed, errand: Errand) -> Failure | Halt | None:
-        scene = self._scene(dialogue)
+    async def _played(self, dialogue: Claimed, errand: Errand) -> None:
+        """Play it on and save how far it came."""
+        scene, attempts = self._scene(dialogue), dialogue.attempts
 
         async def save(said: Said) -> None:
+            nonlocal attempts
             reply = said.reply
             await self._save(
                 dialogue,
@@ -101,28 +103,32 @@ class Stage:
                 cut=said.role == "candidate" and reply.finish_reason == "length",
             )
             errand.settle()
+            attempts = 0
 
+        ended: Failure | Halt | None
         try:
-            return await play(scene, dialogue.turns, self.candidate, self.simulator, save, errand)
+            ended = await play(scene, dialogue.turns, self.candidate, self.simulator, save, errand)
         except LeaseLost:
             raise
         except Exception:
             # Played again it would break again, for ever and at the user's cost: the log has the reason.
             log.exception("dialogue.crashed", dialogue_id=str(dialogue.id), run_id=str(self.run["id"]))
-            return Failure("generator", ChatError("crashed", "the dialogue broke on our side; see the log"))
+            ended = Failure("generator", ChatError("crashed", "the dialogue broke on our side; see the log"))
+        await self._end(dialogue, ended, attempts)
 
-    async def _end(self, dialogue: Claimed, ended: Failure | Halt | None) -> None:
-        """Save how it ended, where that was not by its last answer."""
+    async def _end(self, dialogue: Claimed, ended: Failure | Halt | None, attempts: int) -> None:
+        """Save how it ended, where that was not by its last answer; ``attempts`` have failed since that."""
         match ended:
             case Failure(role, error):
-                state = "waiting" if error.retryable and dialogue.attempts + 1 < ATTEMPTS else "failed"
-                pause = BACKOFF[min(dialogue.attempts, len(BACKOFF) - 1)]
-                usage = error.billed or Usage()
-                await self._save(dialogue, state, role=role, usage=usage, error=fault(ended), pause=pause)
+                state = "waiting" if error.retryable and attempts + 1 < ATTEMPTS else "failed"
+                pause = BACKOFF[min(attempts, len(BACKOFF) - 1)]
+                spent, told = error.billed or Usage(), fault(role, error)
+                await self._save(dialogue, state, role=role, usage=spent, error=told, tried=True, pause=pause)
                 log.info("dialogue.failed", dialogue_id=str(dialogue.id), role=role, reason=error.code, state=state)
-            case Halt(role, billed):
-                state = "halted"
-                await self._save(dialogue, "waiting", role=role, usage=billed)
+            case Halt(role, billed, met, left):
+                state, pause = "halted", min(left, LONGEST_PAUSE)
+                reason = None if met is None else fault(role, met)
+                await self._save(dialogue, "waiting", role=role, usage=billed, error=reason, pause=pause)
             case None:
                 # It may also have been stopped after an answer but the last: then it is still ours, and goes back.
                 state = "halted" if await self._kept(dialogue) else "done"
@@ -171,10 +177,6 @@ class LeaseLost(Exception):
     """Somebody else plays the dialogue now: our answer is not written."""
 
 
-def fault(failure: Failure) -> dict[str, str]:
+def fault(role: str, error: ChatError) -> dict[str, str]:
     """A failure as it is kept and shown."""
-    return {
-        "code": f"{failure.role}_error",
-        "reason": failure.error.code,
-        "message": f"The {failure.role}: {failure.error.message}",
-    }
+    return {"code": f"{role}_error", "reason": error.code, "message": f"The {role}: {error.message}"}

@@ -42,8 +42,8 @@ class Claimed:
 class Save:
     """What to write of a dialogue: an answer more, its end, or both. ``turns`` ``None`` leaves them as they are.
 
-    ``cut``: the answer ended at its limit of tokens. ``pause``: seconds before a dialogue with an ``error`` that waits
-    is tried again.
+    ``cut``: the answer ended at its limit of tokens. ``tried``: the ``error`` counts as an attempt. ``pause``: seconds
+    before a dialogue that waits is played on.
     """
 
     id: UUID
@@ -54,6 +54,7 @@ class Save:
     usage: Usage = NOTHING
     error: dict[str, str] | None = None
     cut: bool = False
+    tried: bool = False
     pause: float = 0
 
 
@@ -166,8 +167,8 @@ async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
             state = x.state,
             turns = coalesce(CAST(x.turns AS jsonb), d.turns),
             error = CASE WHEN x.error IS NOT NULL THEN CAST(x.error AS jsonb) WHEN x.state = 'waiting' THEN d.error END,
-            attempts = CASE WHEN x.turns IS NULL THEN d.attempts + (x.error IS NOT NULL)::int ELSE 0 END,
-            not_before = CASE WHEN x.error IS NOT NULL THEN now() + make_interval(secs => x.pause) END,
+            attempts = CASE WHEN x.turns IS NULL THEN d.attempts + x.tried::int ELSE 0 END,
+            not_before = CASE WHEN x.pause > 0 THEN now() + make_interval(secs => x.pause) END,
             cut_replies = d.cut_replies + x.cut::int,
             slice_id = CASE WHEN x.state = 'playing' THEN d.slice_id END,
             finished_at = CASE WHEN x.state IN ('done', 'failed') THEN now() END,
@@ -182,8 +183,8 @@ async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
         FROM unnest(CAST(:ids AS uuid[]), CAST(:slices AS uuid[]), CAST(:states AS text[]), CAST(:turns AS text[]),
             CAST(:roles AS text[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]),
             CAST(:completion_tokens AS bigint[]), CAST(:errors AS text[]), CAST(:cuts AS boolean[]),
-            CAST(:pauses AS double precision[]))
-            AS x(id, slice_id, state, turns, role, calls, prompt_tokens, completion_tokens, error, cut, pause)
+            CAST(:tried AS boolean[]), CAST(:pauses AS double precision[]))
+            AS x(id, slice_id, state, turns, role, calls, prompt_tokens, completion_tokens, error, cut, tried, pause)
         WHERE d.id = x.id AND d.slice_id = x.slice_id AND d.state = 'playing'
         RETURNING d.id
         """,
@@ -197,6 +198,7 @@ async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
         completion_tokens=[s.usage.completion_tokens for s in saves],
         errors=[None if s.error is None else json(s.error) for s in saves],
         cuts=[s.cut for s in saves],
+        tried=[s.tried for s in saves],
         pauses=[s.pause for s in saves],
     )
     ours = {r["id"] for r in written}

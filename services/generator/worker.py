@@ -15,14 +15,13 @@ from esrp.api import EndpointCandidate
 from services.generator import scenarios, store
 from services.generator.planning import planned, planned_from
 from services.generator.resources import Resources
-from services.generator.roleplay import Failure, Speaker
-from services.generator.speakers import Frozen, Simulator, candidate
+from services.generator.roleplay import Speaker
+from services.generator.speakers import Frozen, Simulator, candidate, door
 from services.generator.stage import SEATS, Stage, fault
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
 from services.kit.budget import Purse
 from services.kit.chat import ChatError
 from services.kit.db import forget_deleted
-from services.kit.gate import Caps
 from services.kit.lease import Slice
 from services.kit.queue import Chime, Job
 from services.kit.worker import Handler
@@ -89,7 +88,7 @@ async def play_slice(resources: Resources, run_id: UUID) -> None:
         stage = Stage(
             engine=resources.engine,
             run=run,
-            candidate=candidate(bot, resources.chat, resources.gates.gate(run["tenant_id"], *_door(run, bot))),
+            candidate=candidate(bot, resources.chat, resources.gates.gate(run["tenant_id"], *door(bot))),
             simulator=simulator,
             lease=lease,
             chimes=(judging, advancing),
@@ -109,12 +108,6 @@ def _width(resources: Resources, run: RowMapping) -> int:
     if run["rounds"] > 1 and isinstance(resources.simulator, Simulator):
         seats += resources.simulator.model.max_concurrency
     return int(seats + seats // 2 + 1)
-
-
-def _door(run: RowMapping, bot: EndpointCandidate) -> tuple[str, Caps]:
-    """The candidate's endpoint as it is known without its secrets, and its hard limits."""
-    caps = Caps(bot.max_concurrency, bot.requests_per_minute, bot.tokens_per_minute)
-    return f"candidate {run['candidate']['base_url']}", caps
 
 
 async def _simulator(resources: Resources, run: RowMapping, tx: AsyncConnection) -> Speaker:
@@ -144,5 +137,5 @@ async def _give_up(resources: Resources, run: RowMapping) -> None:
     log.error("run.sealed", run_id=str(run["id"]))
     message = "the candidate's key cannot be read: it was sealed with a key that is not in the key file any more"
     async with resources.engine.begin() as tx:
-        await store.fail_waiting(tx, run["id"], fault(Failure("generator", ChatError("sealed", message))))
+        await store.fail_waiting(tx, run["id"], fault("generator", ChatError("sealed", message)))
     await resources.queue.ring(AdvanceRun(run["id"]))

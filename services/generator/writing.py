@@ -14,6 +14,7 @@ from esrp.metrics import Language
 from esrp.prompts.writing import writer_hashes, writer_messages
 from services.generator.roleplay import PAPER
 from services.kit.chat import ChatClient, Endpoint, Reply, storable
+from services.kit.gate import Gate
 from services.kit.settings import ModelSettings
 
 ASKS = 3  # answers of no use until a scenario is given up
@@ -75,11 +76,12 @@ class Writer:
     language: Language
     endpoint: Endpoint
     client: ChatClient
+    gate: Gate | None = None
 
     async def ask(self, cell: Cell, number: int, attempt: int, stopped: asyncio.Event) -> Reply:
         """See ``Author``."""
         body = request(self.model, cell, number, attempt, self.language)
-        return await self.client.insist(self.endpoint, body, stopped=stopped)
+        return await self.client.insist(self.endpoint, body, stopped=stopped, door=self.gate)
 
     @property
     def described(self) -> dict[str, Any]:
@@ -87,10 +89,10 @@ class Writer:
         return {"model": self.model.model, "params": _params(self.model), "prompts": writer_hashes(self.language)}
 
 
-def writer(model: ModelSettings, language: Language, client: ChatClient) -> Writer:
+def writer(model: ModelSettings, language: Language, client: ChatClient, gate: Gate | None = None) -> Writer:
     """The configured writer."""
     endpoint = Endpoint(model.base_url, model.model, model.key(), max_concurrency=model.max_concurrency)
-    return Writer(model, language, endpoint, client)
+    return Writer(model, language, endpoint, client, gate)
 
 
 def request(model: ModelSettings, cell: Cell, number: int, attempt: int, language: Language) -> dict[str, Any]:

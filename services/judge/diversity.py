@@ -1,14 +1,14 @@
 """One batch of replies in, one diversity score out: a panel judge, asked once and once more if nothing can be read."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from esrp.dialogue import Character
 from esrp.metrics import Language
 from esrp.prompts.diversity import diversity_format, diversity_messages, repair_messages
-from services.judge.panel import SCORE_NAMES, PanelRater, ask, body_of, objects_in, plain, score_of
+from services.judge.panel import PanelRater, agreed_on, ask, body_of, metric_named, objects_in, plain, scores_of
 from services.judge.rating import NOTHING, Fault, Score
 from services.kit.budget import Errand
 from services.kit.chat import Usage
@@ -74,25 +74,32 @@ def repair_body(
 
 
 def score_in(text: str) -> Score | None:
-    """The score in a judge's answer: that of the last JSON object in which one can be read; ``None`` without any.
+    """The score in a judge's answer: that of the only JSON object with one; ``None`` without any, or of several.
 
-    A score of its own goes before those in boxes inside it; boxes that say different things are no score.
+    A score of its own goes before those in boxes inside it. One of a metric, or of a part of the replies, is not the
+    batch's, even where all of them are the same.
     """
-    given = [list(_given(found, depth=2)) for found in objects_in(text)]
-    agreed = [scores[0] for scores in given if len({score.score for score in scores}) == 1]
-    return agreed[-1] if agreed else None
+    given = [scores for found in objects_in(text) if (scores := _given(found, depth=2))]
+    return agreed_on(given[0]) if len(given) == 1 else None
 
 
-def _given(found: Mapping[str, Any], depth: int) -> Iterator[Score]:
-    if any(plain(key) in SCORE_NAMES for key in found):
-        values: list[Any] = [found]
-    else:
-        values = [value for key, value in found.items() if plain(key) in _NAMES and not isinstance(value, dict)]
-    yield from (score for value in values if (score := score_of(value)) is not None)
-    if not values and depth:
-        for value in found.values():
-            if isinstance(value, dict):
-                yield from _given(value, depth - 1)
+def _given(found: Mapping[str, Any], depth: int) -> list[Score | None]:
+    """The scores in an object: its own, else those that are called diversity's, else those in its only box."""
+    if own := scores_of(found):
+        return own
+    named = [value for key, value in found.items() if plain(key) in _NAMES]
+    return [score for value in named or _only_box(found) for score in _inside(value, depth)]
+
+
+def _inside(value: Any, depth: int) -> list[Score | None]:
+    if not isinstance(value, dict):
+        return scores_of(value)
+    return _given(value, depth - 1) if depth else []
+
+
+def _only_box(found: Mapping[str, Any]) -> list[Any]:
+    boxes = [(key, value) for key, value in found.items() if isinstance(value, dict)]
+    return [value for key, value in boxes if len(boxes) == 1 and metric_named(key) is None]
 
 
 _NAMES = ("diversity", "多样性")

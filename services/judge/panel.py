@@ -7,7 +7,7 @@ import json
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,7 +147,9 @@ async def _once(rater: PanelRater, body: Mapping[str, Any], errand: Errand) -> R
 
 
 def _fault(rater: PanelRater, error: ChatError) -> Fault:
-    return Fault(error.code, f"The judge {rater.judge.name}: {error.message}", error.retryable)
+    refused = rater.judge.structured and error.code == "bad_request"
+    hint = " (if it knows no response_format, take `structured` out of its settings)" if refused else ""
+    return Fault(error.code, f"The judge {rater.judge.name}: {error.message}{hint}", error.retryable)
 
 
 def _usage(reply: Reply) -> Usage:
@@ -160,15 +162,15 @@ def _usage(reply: Reply) -> Usage:
 def scores_in(text: str) -> dict[str, Score]:
     """The valid scores in a judge's reply, by metric, in the paper's order; empty if there are none.
 
-    Looks for a JSON object anywhere in the text and takes the one with the most metrics, the last of equals. A metric
-    that is missing, out of range, not whole, or given twice and differently has no score.
+    They are those of the last JSON object with scores, wherever it stands. A metric that is missing, out of range, not
+    whole, or given twice and differently has no score; twice is also in two objects, since one may be quoted from the
+    dialogue.
     """
-    best: dict[str, Score] = {}
-    for found in objects_in(text):
-        scores = _scores(found)
-        if len(scores) >= len(best):
-            best = scores
-    return {metric.id: best[metric.id] for metric in METRICS if metric.id in best}
+    given = [scores for found in objects_in(text) if (scores := _scores(found))]
+    if not given:
+        return {}
+    agreed = {id: agreed_on([score for scores in given for score in scores.get(id, ())]) for id in given[-1]}
+    return {metric.id: score for metric in METRICS if (score := agreed.get(metric.id)) is not None}
 
 
 def is_complete(text: str) -> bool:
@@ -179,46 +181,81 @@ def is_complete(text: str) -> bool:
 MOST_OBJECTS = 200  # braces that are looked at; a reply that is all braces must not cost a minute
 
 
-def objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """Every outermost JSON object in the text."""
-    decoder, at = json.JSONDecoder(strict=False), -1
+def objects_in(text: str) -> list[dict[str, Any]]:
+    """Every outermost JSON object in the text; none if there are too many.
+
+    One that is broken or breaks off is none, and neither is what stands inside it or before it: nobody knows what it
+    was to say, and what is whole may be quoted.
+    """
+    found: list[dict[str, Any]] = []
+    end = 0
     for _ in range(MOST_OBJECTS):
-        at = text.find("{", at + 1)
-        if at < 0:
-            return
+        if (at := text.find("{", end)) < 0:
+            return found
         try:
-            found, end = decoder.raw_decode(text, at)
+            value, end = _DECODER.raw_decode(text, at)
+            found.append(value)
         except (ValueError, RecursionError):
-            continue
-        yield found
-        at = end - 1
+            end = at + 1 if _DOUBLE.match(text, at) else _closed(text, at)
+            if _KEY.search(text, at, end):
+                found.clear()
+    return []
 
 
-def _scores(found: Mapping[str, Any]) -> dict[str, Score]:
-    given: dict[str, list[Score]] = {}
+def _closed(text: str, at: int) -> int:
+    """The end of what the brace opens, by counting braces; the text's end where it is never closed."""
+    depth = 0
+    for brace in _BRACE.finditer(text, at):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return brace.end()
+    return len(text)
+
+
+def _with_every_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's fields; one that is given again has a number behind its name, which ``plain`` takes away."""
+    fields: dict[str, Any] = {}
+    for key, value in pairs:
+        fields[f"{key} {len(fields)}" if key in fields else key] = value
+    return fields
+
+
+def _scores(found: Mapping[str, Any]) -> dict[str, list[Score | None]]:
+    given: dict[str, list[Score | None]] = {}
     for metric, value in _given(found, depth=2):
-        if (score := score_of(value)) is not None:
-            given.setdefault(metric, []).append(score)
-    return {metric: scores[0] for metric, scores in given.items() if len({score.score for score in scores}) == 1}
+        if scores := scores_of(value):
+            given.setdefault(metric, []).extend(scores)
+    return given
 
 
 def _given(found: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
     """What is given for each metric, also where a judge puts its metrics into a box or sorts them by dimension."""
     for key, value in found.items():
-        if (metric := _METRIC_OF.get(plain(key))) is not None:
+        if (metric := metric_named(key)) is not None:
             yield metric, value
         elif depth and isinstance(value, dict):
             yield from _given(value, depth - 1)
 
 
-def score_of(value: Any) -> Score | None:
-    """The score that is given as a number, or as an object with one and a reason; ``None`` for no valid one."""
+def agreed_on(given: Sequence[Score | None]) -> Score | None:
+    """The last of them if all are valid and the same number; else, and of none, ``None``."""
+    numbers = {score and score.score for score in given}
+    return given[-1] if len(numbers) == 1 else None
+
+
+def scores_of(value: Any) -> list[Score | None]:
+    """What is given as a number, or as an object with one and a reason; ``None`` stands for what is no valid score.
+
+    Empty for words, and for an object that gives no score.
+    """
     if not isinstance(value, dict):
-        number, explanation = value, None
-    else:
-        fields = {plain(key): item for key, item in value.items()}
-        number = next((fields[name] for name in SCORE_NAMES if name in fields), None)
-        explanation = next((fields[name] for name in _EXPLANATION if isinstance(fields.get(name), str)), None)
+        return [] if isinstance(value, str) and not _LIKE_A_NUMBER.fullmatch(value) else [_score(value, None)]
+    fields = [(plain(key), item) for key, item in value.items()]
+    explanation = next((item for key, item in fields if key in _EXPLANATION and isinstance(item, str)), None)
+    return [_score(item, explanation) for key, item in fields if key in SCORE_NAMES]
+
+
+def _score(number: Any, explanation: str | None) -> Score | None:
     score = _whole(number)
     reason = None if explanation is None else storable(explanation)[:LONGEST_EXPLANATION]
     return None if score is None else Score(score, reason)
@@ -233,12 +270,22 @@ def _whole(number: Any) -> int | None:
     return int(number)
 
 
+def metric_named(key: str) -> str | None:
+    """The metric that a key means by its id, or by its name in either language."""
+    return _METRIC_OF.get(plain(key))
+
+
 def plain(key: str) -> str:
     """A key without what judges like to put around it: case, spaces, hyphens, numbering, asterisks."""
     return _AROUND.sub("", unicodedata.normalize("NFKC", key).casefold())
 
 
+_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_with_every_key)
+_BRACE = re.compile("[{}]")
+_DOUBLE = re.compile(r"\{\s*\{")  # braces around braces, as templates and TeX have them
+_KEY = re.compile(r"""["'“”]\s*[:：]""")  # what tells a broken object from words in braces
 _NUMBER = re.compile(r"\d(\.0+)?")
+_LIKE_A_NUMBER = re.compile(r"\s*[-+]?\d[\d\s./]*")
 _AROUND = re.compile(r"[\W\d_]+")
 _METRIC_OF = {plain(name): m.id for m in METRICS for name in (m.id, m.en.name, m.zh.name)}
 SCORE_NAMES = ("score", "评分", "得分", "分数")

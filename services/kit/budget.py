@@ -21,7 +21,7 @@ from services.kit.lease import Slice
 
 log = structlog.get_logger()
 
-PROMPT = ("messages", "response_format")  # what of a chat's body may be counted as its prompt
+PROMPT = ("messages", "response_format", "tools", "documents")  # what of a chat's body may be counted as its prompt
 BLOCK = 8  # calls reserved at once: a read of a run's sums is some 3 ms
 PAUSE = 0.2  # seconds between looks while others hold what we need
 UNKNOWN_LENGTH = 4096  # tokens of an answer whose length was not limited
@@ -64,7 +64,7 @@ def bound(body: Mapping[str, Any], price: Mapping[str, float] | None) -> Amount:
     """
     prompts = body.get("prompt")
     asked = _asked(body) if prompts is None else sum(map(len, prompts))
-    said = int(body.get("max_tokens") or body.get("max_completion_tokens") or UNKNOWN_LENGTH)
+    said = max(int(body.get(limit) or 0) for limit in ("max_tokens", "max_completion_tokens")) or UNKNOWN_LENGTH
     said *= 1 if prompts is None else len(prompts)
     return Amount(1, asked + said, _cost(asked, said, price))
 

@@ -41,7 +41,7 @@ from services.kit.net import AddressRefused, Network, guarded_connector
 
 LARGEST = 2 << 20  # bytes of an answer; nine explanations take 4 kB, a reply of 256 tokens 2
 MESSAGE = 300  # characters of an endpoint's own words in our message
-LONGEST_WAIT = 120.0  # seconds we obey one Retry-After within a call; whoever plays it again later can obey longer
+LONGEST_WAIT = 120.0  # seconds we obey one Retry-After within a call; ``Stopped`` tells how much longer
 # Seconds after which no further attempt begins. With the last one's timeout a call ends in 270, and a worker's job,
 # which is given up after 300, never loses a failure and plays it again for ever.
 PATIENCE = 150.0
@@ -208,7 +208,8 @@ class ChatClient:
         """``complete``, again where that makes sense, with longer and longer pauses.
 
         Each attempt goes through ``door``; what is spent waiting there is not held against the endpoint. Once
-        ``stopped`` is set no further attempt begins: ``Stopped``.
+        ``stopped`` is set no further attempt begins: ``Stopped``, or the fault of the last one. Else an endpoint whose
+        every call lasts longer than a slice of work would be called for ever, and never have failed.
 
         Up to ``tries`` attempts for what may pass by itself, any number under a rate limit, and one for what stays
         wrong until somebody changes it; none begins after ``PATIENCE`` seconds of attempts and pauses.
@@ -235,7 +236,10 @@ class ChatClient:
                     raise
                 fault, left = error, await self._rest(pause, stopped)
                 if stopped is not None and stopped.is_set():
-                    raise Stopped(spent, error, left) from error
+                    if error.code == "rate_limited":
+                        raise Stopped(spent, error, left + _beyond(error)) from error
+                    error.billed = spent if spent.calls else None
+                    raise
             except Stopped as error:
                 raise Stopped(spent, fault) from error
             else:
@@ -306,6 +310,11 @@ def _pause(error: ChatError, attempts: int) -> float:
     if error.retry_after is not None:
         return min(error.retry_after, LONGEST_WAIT) + spread
     return min(0.5 * 2.0 ** (attempts - 1), 8.0) * (0.5 + spread)
+
+
+def _beyond(error: ChatError) -> float:
+    """Seconds that the endpoint asks for beyond what is obeyed here."""
+    return max(0.0, (error.retry_after or 0.0) - LONGEST_WAIT)
 
 
 async def _read(response: ClientResponse) -> bytes:

@@ -68,7 +68,7 @@ class Gates:
 
 @dataclass(slots=True)
 class _Waiting:
-    entered: asyncio.Future[None]
+    entered: asyncio.Future[float]
     stopped: asyncio.Event | None
 
 
@@ -92,8 +92,7 @@ class Gate:
 
     async def call(self, attempt: Attempt, stopped: asyncio.Event | None) -> Reply:
         """Make the attempt once there is a seat; ``Stopped`` if none is wanted any more."""
-        await self._enter(stopped)
-        tokens = 0
+        taken, tokens = await self._enter(stopped), 0
         try:
             reply = await attempt()
             tokens = reply.prompt_tokens + reply.completion_tokens
@@ -108,7 +107,7 @@ class Gate:
                 self._refusal(SHUT if error.retry_after is None else min(error.retry_after, LONGEST_SHUT))
             raise
         finally:
-            self._tokens += self._mean - tokens
+            self._tokens += taken - tokens
             if tokens:
                 self._mean += (tokens - self._mean) / 20
             self._busy -= 1
@@ -125,7 +124,8 @@ class Gate:
 
     # --- in and out ---------------------------------------------------------------------------------------------------
 
-    async def _enter(self, stopped: asyncio.Event | None) -> None:
+    async def _enter(self, stopped: asyncio.Event | None) -> float:
+        """Wait for a seat; returns the tokens that are held back for the call."""
         if stopped is not None and stopped.is_set():
             raise Stopped
         if self._keeper is None:
@@ -136,7 +136,7 @@ class Gate:
         self._waiting.append(waiting)
         self._saturated = True
         try:
-            await waiting.entered
+            return await waiting.entered
         except asyncio.CancelledError:
             if waiting.entered.done() and not waiting.entered.cancelled() and waiting.entered.exception() is None:
                 self._busy -= 1  # let in, and gone in the same moment
@@ -151,10 +151,11 @@ class Gate:
             and (self.caps.tokens_per_minute is None or self._tokens > 0)
         )
 
-    def _take(self) -> None:
+    def _take(self) -> float:
         self._busy += 1
         self._calls -= 1
         self._tokens -= self._mean
+        return self._mean
 
     def _let_in(self) -> None:
         while self._waiting and self._is_open():
@@ -164,8 +165,7 @@ class Gate:
             if first.stopped is not None and first.stopped.is_set():
                 first.entered.set_exception(Stopped())
                 continue
-            self._take()
-            first.entered.set_result(None)
+            first.entered.set_result(self._take())
         if self._waiting and self._answered >= self._limit < self.caps.in_flight:
             self._stir.set()  # a full round at this limit: time to look whether it pays to have more
 

@@ -130,6 +130,10 @@ async def test_a_random_part_that_people_rated_corrects_the_judges(world: World)
     assert (found["overall"]["mean"], found["overall"]["ci"]) == (overall["mean"], overall["ci"])
     assert found["judges_against_humans"]["default"]["fluency"]["bias"] == 1
     assert any("are said to be drawn at random" in limit for limit in found["limits"])
+    judges_alone = await world.report(run, raters="judge")
+    assert found["groups"] == judges_alone["groups"]  # what people say of a part is too little for parts of it
+    uncorrected = "Groups and examples are as judges rated them"
+    assert [any(limit.startswith(uncorrected) for limit in r["limits"]) for r in (found, judges_alone)] == [True, False]
 
 
 async def test_each_kind_of_raters_can_be_asked_for(world: World) -> None:
@@ -145,6 +149,12 @@ async def test_each_kind_of_raters_can_be_asked_for(world: World) -> None:
     assert len({report["sha256"] for report in reports.values()}) == 3
 
 
+async def test_nobody_but_the_service_says_that_the_service_drew_a_sample(world: World) -> None:
+    run = await judged(world)
+    answer = await world.send(csv(people(world, run, 64)), sampling="drawn")
+    assert (answer.status_code, await world.count("analytics.ratings")) == (422, 720)
+
+
 async def test_people_who_rated_a_part_that_nobody_drew_correct_nothing(world: World) -> None:
     run = await judged(world)
     await world.send(csv(people(world, run, 64)))
@@ -154,6 +164,17 @@ async def test_people_who_rated_a_part_that_nobody_drew_correct_nothing(world: W
     assert any("nobody says that these were drawn at random" in limit for limit in found["limits"])
     await world.send(csv(people(world, run, 64)), **SAMPLE)  # said afterwards, of the same ratings
     assert (await world.report(run))["raters"] == "calibrated"
+
+
+async def test_a_metric_that_people_rated_on_a_part_is_not_all_because_another_is(world: World) -> None:
+    run = await judged(world)
+    rows = people(world, run, 80)
+    part = [row for row in rows if row["metric"] == "fluency" or row["character"] != "c0"]  # 60 of 80 dialogues
+    await world.send(csv(part))
+    found = await world.report(run)
+    assert (found["raters"], found["calibrated"]["sampling"]) == ("judge", None)
+    await world.send(csv(rows))
+    assert (await world.report(run))["calibrated"]["sampling"] == "all"
 
 
 async def test_under_sixty_dialogues_only_agreement_is_shown(world: World) -> None:
@@ -343,6 +364,18 @@ async def test_only_the_newest_finished_run_of_a_candidate_is_ranked(world: Worl
     await world.send(csv(world.rows(open_run, 1)))
     found = await get(world, "/internal/leaderboard", suite="tiny@1")
     assert [row["overall"]["mean"] for row in found["rows"]] == [5]
+
+
+async def test_a_run_that_was_cancelled_or_that_nobody_rated_takes_no_candidates_place(world: World) -> None:
+    whole, cancelled, _unrated = [await finished(world, 2, 5) for _ in range(3)]
+    await world.send(csv(world.rows(whole, 4)))
+    await world.update(cancelled, status="cancelled")
+    await world.send(csv(world.rows(cancelled, 1)[:9]))
+    found = await get(world, "/internal/leaderboard", suite="tiny")
+    assert [row["run"] for row in found["rows"]] == [encode("run", whole)] and not found["not_ranked"]
+    await world.update(whole, status="failed")
+    found = await get(world, "/internal/leaderboard", suite="tiny")
+    assert [row["run"] for row in found["rows"]] == [encode("run", cancelled)]  # of those that are rated the newest
 
 
 async def test_a_leaderboard_of_nothing_is_empty_in_every_format(world: World) -> None:

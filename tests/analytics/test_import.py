@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from esrp.metrics import METRIC_IDS
 from services.analytics.ratings import parse, resolve, run_ids
 from services.analytics.worker import summarise_run
 from services.kit.ids import encode
@@ -180,11 +181,33 @@ async def test_imports_of_the_same_file_at_once_store_it_once(world: World) -> N
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 async def test_an_export_can_be_imported_again(world: World, format: str) -> None:
-    run = await world.run(own_logs=1)
-    await world.send(csv(world.rows(run)))
+    run = await world.run(own_logs=2)
+    ids = [encode("dlg", id) for id, *_ in world.ids[run] for _ in METRIC_IDS]
+    rows = [{**row, "dialogue": id} for row, id in zip(world.rows(run, rater="=sum(1)"), ids, strict=True)]
+    assert (await world.send(csv(rows))).json()["stored"] == 72
     exported = await world.client.get(f"/internal/ratings?tenant={TENANT}&run={run}&format={format}")
     again = await world.send(exported.content, exported.headers["content-type"])
-    assert again.json() == {"stored": 0, "missing": 0, "duplicates": 63, "ignored_columns": ["dialogue"]}
+    assert again.json() == {"stored": 0, "missing": 0, "duplicates": 72, "ignored_columns": []}
+
+
+async def test_conversations_from_own_logs_are_told_apart_by_their_ids(world: World) -> None:
+    run = await world.run(0, 0, own_logs=2)
+    row = world.rows(run)[0]
+    vague = await world.send(csv([{**row, "replicate": 1}]))
+    assert "the column dialogue must say which" in vague.json()["errors"][0]["message"]
+    clear = [{**row, "dialogue": encode("dlg", id), "score": 2 + n} for n, (id, *_) in enumerate(world.ids[run])]
+    assert (await world.send(csv(clear))).json()["stored"] == 2
+
+
+@pytest.mark.parametrize("rater", ["=1+1", "+49 30", "-x", "@ann", "'=1+1", "''@ann"])
+async def test_a_rater_that_a_spreadsheet_would_compute_leaves_as_text_and_comes_back_as_it_was(
+    world: World, rater: str
+) -> None:
+    run = await world.run(1, 1)
+    await world.send(ndjson([{**world.rows(run)[0], "rater": rater}]), "application/x-ndjson")
+    exported = await world.client.get(f"/internal/ratings?tenant={TENANT}&run={run}")
+    assert f",'{rater},human,4" in exported.text
+    assert (await world.send(exported.content)).json()["duplicates"] == 1
 
 
 async def test_another_tenants_ratings_are_not_exported(world: World) -> None:

@@ -149,6 +149,13 @@ async def test_conversations_from_own_logs_are_units_of_their_own(world: World) 
     assert any("own logs" in limit for limit in found["limits"])
 
 
+async def test_a_judge_that_scored_less_than_the_others_is_told_of(world: World) -> None:
+    run = await world.run(judges=("default", "silent"), status="cancelled", phase=None)
+    await world.judge(run, 0, 4)
+    told = "Judge silent scored 0 of 6 dialogues; elsewhere the others' scores stand."
+    assert told in (await world.report(run))["limits"]
+
+
 async def test_markdown_names_every_metric_on_a_line_of_its_own(world: World) -> None:
     run = await rated(world)
     answer = await world.client.get(f"/internal/runs/{run}/report?tenant={TENANT}&format=md")

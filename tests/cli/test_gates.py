@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 
-from esrp.api import GateBaseline, GateOut, GateRule, GateVerdict, Given, RatedDialogue, WorstPair
+from esrp.api import GateBaseline, GateOut, GateRule, GateVerdict, Given, RatedDialogue, SentinelOut, WorstPair
 from esrp.policies import Policy
 from tests.cli.conftest import Esrp
 from tests.client import fake_api
@@ -20,7 +20,7 @@ from tests.client.fake_api import RUN, Answer, FakeApi, stream
 GATE, STATE = f"/v1/runs/{RUN}/gate", f"/v1/runs/{RUN}"
 BOT = ("--base-url", "http://bot/v1", "--model", "bot")
 NOW = "2026-05-04T10:00:00Z"
-HOSTILE = "<b>@admin</b> ``` \x1b[31m\x00 ]]> | [x](http://evil) \u202e https://evil &amp;"
+HOSTILE = "<b>@admin</b> ``` \x1b[31m\x00 ]]> | [x](http://evil) \u202e\u061c\xad\U000e0041 https://evil &amp;"
 WHY = "Every bound clears its threshold."
 
 
@@ -280,6 +280,25 @@ def test_an_open_rule_is_an_error_where_it_leaves_the_verdict_open(api: FakeApi,
     assert case.result[0].text == f"esrp extend {RUN} --dialogues 240"
 
 
+def test_no_rule_is_a_failure_where_nothing_could_be_decided(api: FakeApi, esrp: Esrp, tmp_path: Path) -> None:
+    rules = [a_rule("fail"), a_rule("inconclusive", "coherence"), a_rule("pass", "overall")]
+    moved = SentinelOut(
+        judge="j", outcome="shifted", dialogues=9, difference=-1, interval=(-2, 0), shifted=["overall"], message=None
+    )
+    junit = tmp_path / "gate.xml"
+    found: list[tuple[int, int, int]] = []
+    for verdict in (
+        a_verdict("inconclusive", rules=rules, sentinel=[moved]),
+        a_verdict("error", rules=rules, errors=["x"]),
+    ):
+        api.on("POST", GATE, answer(verdict))
+        esrp("gate", RUN, "--gate", "smoke", "--junit", junit)
+        [suite] = JUnitXml.fromfile(str(junit))
+        found.append((suite.failures, suite.errors, suite.skipped))
+
+    assert found == [(0, 1, 2), (0, 1, 2)]
+
+
 def test_what_models_wrote_stays_text_in_xml(api: FakeApi, esrp: Esrp, tmp_path: Path) -> None:
     api.on("POST", GATE, answer(a_failure(HOSTILE)))
     junit = tmp_path / "gate.xml"
@@ -314,7 +333,7 @@ def test_what_models_wrote_cannot_steer_a_terminal(api: FakeApi, esrp: Esrp) -> 
 
     said = esrp("gate", RUN, "--gate", "smoke").stdout
 
-    assert not any(mark in said for mark in "\x1b\x00\u202e")
+    assert not any(mark in said for mark in "\x1b\x00\u202e\u061c\xad\U000e0041")
     assert "fluency is worst here:" in said
 
 

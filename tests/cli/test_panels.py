@@ -84,6 +84,12 @@ def test_a_shortlist_prints_the_table_once_its_runs_have_ended(going: FakeApi, e
     assert ["2", "poor", *["2.25"] * 13, "2.15", "to", "2.35", "no"] in lines
 
 
+def test_a_shortlist_says_whose_means_stand_on_fewer_dialogues(going: FakeApi, esrp: Esrp) -> None:
+    assert "dialogues scored" not in esrp("shortlist", "shl_1").stdout
+    going.on("GET", SHORTLIST, a_shortlist(scored=2))
+    assert "poor: succeeded, 2 of 10 dialogues scored" in esrp("shortlist", "shl_1").stdout
+
+
 def test_candidates_come_from_a_file_with_their_keys_from_the_environment(
     going: FakeApi, esrp: Esrp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

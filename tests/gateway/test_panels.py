@@ -84,6 +84,7 @@ def a_row(candidate: str, overall: float | None, **fields: Any) -> ShortlistRow:
         "overall": overall,
         "dimensions": dict.fromkeys(("BDC", "RPC", "ESC"), overall),
         "metrics": dict.fromkeys(METRIC_IDS, overall),
+        "scored": 6,
         "dialogues": 6,
     }
     return ShortlistRow(**{**given, **fields})
@@ -126,3 +127,13 @@ def test_names_that_would_break_a_table_or_be_a_formula_do_not() -> None:
     assert "1,'=HYPERLINK(1),4.0" in as_csv(shortlist)
     lines = as_markdown(shortlist).splitlines()
     assert lines[-1] == "| a\\|b c | " + " | ".join([""] * 13) + " | no |"
+
+
+def test_who_stands_on_fewer_dialogues_than_the_others_is_told_below_the_table() -> None:
+    lost, away = a_row("lost|2", 5.0, place=1, kept=True, scored=2), a_row("away", None, status="failed", scored=0)
+    lines = as_markdown(a_shortlist(lost, a_row("whole", 4.0, place=2, kept=True), away)).splitlines()
+    assert lines[-3:] == [
+        "",
+        "- lost\\|2: succeeded, 2 of 6 dialogues scored",
+        "- away: failed, 0 of 6 dialogues scored",
+    ]

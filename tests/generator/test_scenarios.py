@@ -393,3 +393,15 @@ async def test_a_chat_error_on_the_way_is_told_with_what_it_cost(desk: Desk) -> 
     await write_scenarios(await desk.worker(), desk.set_id)
     [draft] = await desk.drafts()
     assert (draft["state"], draft["error"]["reason"], draft["prompt_tokens"]) == ("failed", "reasoning_only", 7)
+
+
+async def test_a_writer_that_refuses_some_calls_gets_fewer_at_once(desk: Desk) -> None:
+    limited = iter([True] * 3)
+    slow_down: Answer = (429, {"error": {"message": "slow down"}})
+    desk.models.answer = lambda body: slow_down if next(limited, False) else by_number(body)
+    await desk.ask_for(**SMALL)
+    await write_scenarios(await desk.worker(), desk.set_id)
+    assert set(await desk.states()) == {"written"}
+    async with desk.owner.begin() as tx:
+        changes = await rows(tx, "SELECT cause FROM generator.pace_changes WHERE endpoint = 'writer' ORDER BY id")
+    assert [change["cause"] for change in changes][:2] == ["started", "refused"]

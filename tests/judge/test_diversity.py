@@ -14,7 +14,7 @@ from services.judge.rating import Fault, Score
 from services.kit.budget import Errand
 from services.kit.chat import PATIENCE, ChatClient, Usage
 from services.kit.settings import JudgeSettings
-from tests.fakes import Answer, Models, serve_models
+from tests.fakes import Answer, Models, serve_models, verdict
 
 SABER = Character(id="saber", name="阿尔托莉雅", work="Fate", profile="不列颠的王。")
 REPLIES = [f"第{number}句。" for number in range(1, 11)]
@@ -36,7 +36,7 @@ def judge(**fields: Any) -> JudgeSettings:
         "[JSON]",
         '{"diversity": JSON}',
         '{"result": {"多样性": JSON}}',
-        'First {"score": 1}, then: JSON',
+        'First {"score": 1, "explanation": …}, then: JSON',
         'JSON That is all {I} say: {"note": "no score here"}',
     ],
 )
@@ -76,7 +76,17 @@ def test_a_score_is_known_in_its_usual_forms(text: str, score: Score) -> None:
         '{"score": 9, "parts": {"openings": {"score": 2}}}',
         '{"openings": {"score": 2}, "sentences": {"score": 4}}',
         '{"fluency": 4}',
+        '{"fluency": {"score": 4}}',
+        '{"score": 2, "score": 5}',
+        '{"openings": {"score": 4}, "sentences": {"score": 4}}',
+        '[{"reply": 1, "score": 3}, {"reply": 2, "score": 3}]',
+        'First {"score": 1}, then: {"score": 4}',
+        'Reply 3 says {"score": 5}. Mine is {"score": 9}',
+        'Reply 3 says {"score": 5}. Mine is {"score": 2, "explanation": "the',
+        "{'openings': {\"score\": 4}}",
         "{" * 9999,
+        verdict(4),
+        f"Sure: {verdict(4)[:200]}",
     ],
 )
 def test_anything_else_is_no_score(text: str) -> None:

@@ -316,9 +316,21 @@ async def test_every_attempt_passes_the_door_and_none_begins_once_stopped(serve:
 
     client = ChatClient([ip_network("127.0.0.0/8")], sleep=stop)
     endpoint = await serve([said(""), said(""), said("too late")])
-    with pytest.raises(Stopped) as stop_error:
-        await client.insist(endpoint, {}, stopped=stopped, door=Door())
-    assert (passed, stop_error.value.billed) == (2, Usage(2, 14, 10))
+    error = await failure(client.insist(endpoint, {}, stopped=stopped, door=Door()))
+    assert (passed, error.code, error.billed) == (2, "empty_reply", Usage(2, 14, 10))
+    await client.close()
+
+
+async def test_a_call_that_outlasts_its_slice_and_fails_has_failed(serve: Serve) -> None:
+    async def hang(_: web.Request) -> Answer:
+        await asyncio.sleep(60)
+        return said()
+
+    client, stopped = ChatClient(timeouts=Timeouts(connect=5, first_byte=5, total=0.5)), asyncio.Event()
+    endpoint = await serve(hang)
+    asyncio.get_running_loop().call_later(0.1, stopped.set)
+    error = await failure(client.insist(endpoint, {}, stopped=stopped))
+    assert (error.code, error.retryable) == ("timeout", True)
     await client.close()
 
 
@@ -419,13 +431,13 @@ async def test_a_date_to_come_back_at_is_read_by_the_endpoints_own_clock(
 
 async def test_whoever_is_stopped_while_it_rests_is_told_why_and_how_long_it_was_to_rest(serve: Serve) -> None:
     client, stopped = ChatClient(timeouts=Timeouts(connect=5, total=5)), asyncio.Event()
-    endpoint = await serve([http(429, {"error": {"message": "slow down"}}, **{"Retry-After": "60"})])
+    endpoint = await serve([http(429, {"error": {"message": "slow down"}}, **{"Retry-After": "600"})])
     asyncio.get_running_loop().call_later(0.2, stopped.set)
     with pytest.raises(Stopped) as caught:
         await client.insist(endpoint, {}, stopped=stopped)
     assert caught.value.fault is not None
     assert "slow down" in caught.value.fault.message
-    assert 50 < caught.value.pause < 61
+    assert 590 < caught.value.pause < 601
     await client.close()
 
 

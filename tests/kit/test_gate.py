@@ -156,3 +156,18 @@ async def test_calls_a_minute_are_a_hard_limit(engine: AsyncEngine) -> None:
     assert endpoint.answered < 10
     assert sum(isinstance(result, Stopped) for result in results) == 30 - endpoint.answered
     await gates.close()
+
+
+async def test_what_calls_took_of_the_tokens_is_what_they_came_to_whatever_was_expected_of_them(
+    engine: AsyncEngine,
+) -> None:
+    async def long() -> Reply:
+        await asyncio.sleep(0)
+        return Reply("hi", "stop", 2000, 1000, 0.0)
+
+    gate = Gates(engine, "generator").gate(TENANT, "bot", Caps(64, tokens_per_minute=600_000))
+    gate._keeper = asyncio.create_task(asyncio.sleep(60))  # nothing is agreed meanwhile
+    gate._granted, gate._usable, gate._tokens = 64, 64.0, 1_000_000.0
+    await asyncio.gather(*(gate.call(long, None) for _ in range(40)))
+    assert gate._tokens == pytest.approx(1_000_000 - 40 * 3000)
+    gate._keeper.cancel()

@@ -8,6 +8,8 @@ import pytest
 
 from esrp.api import Run
 from esrp.client import ApiError
+from services.kit.db import count, open_engine
+from services.kit.ids import decode
 from tests.builders import a_run_request
 from tests.fakes import Answer, by_model
 from tests.pipeline.conftest import Stack
@@ -50,6 +52,8 @@ async def test_a_budget_of_money_counts_every_role_at_its_price(stack: Stack) ->
     bot = {"params": {"max_tokens": 10}}
     run = await stack.done(await stack.run(candidate=bot, budget={"max_cost": 0.04}, prices=prices))
     assert (run.status, run.usage.candidate.calls) == ("budget_exhausted", 7)
+    with pytest.raises(ApiError, match=r"0\.035 are spent already"):
+        await stack.client.resume(run.id, {"max_cost": 0.035})
     with pytest.raises(ApiError, match=r"budget\.max_cost needs prices"):
         await stack.run(budget={"max_cost": 2.0})
 
@@ -60,6 +64,8 @@ async def test_a_used_up_budget_is_not_resumed_without_a_larger_one(stack: Stack
         with pytest.raises(ApiError) as error:
             await stack.client.resume(run.id, budget)
         assert error.value.status == 422
+    with pytest.raises(ApiError, match="the run has no prices"):
+        await stack.client.resume(run.id, {"max_cost": 1.0})
     await stack.client.resume(run.id, lift=True)
     assert (await stack.done(run)).status == "succeeded"
 
@@ -151,6 +157,48 @@ async def test_a_frozen_second_question_is_the_transcripts_for_every_candidate(s
         await stack.run(round2={"frozen": transcript.id}, rounds=3)
 
 
+async def test_a_transcript_of_a_part_is_told_when_the_run_shall_be_larger_than_it(stack: Stack) -> None:
+    sample = {"dialogues": 1, "seed": 7}
+    first = await stack.done(await stack.run(sample=sample, judges=[]))
+    (dialogue,) = [d async for d in stack.client.dialogues(first.id)]
+    turns = [turn.model_dump() for turn in dialogue.turns]
+    said = [{"character": dialogue.character, "scenario": dialogue.scenario, "turns": turns}]
+    transcript = await stack.client.import_transcript("one", "tiny", said)
+    run = await stack.done(await stack.run(sample=sample, round2={"frozen": transcript.id}))
+    with pytest.raises(ApiError, match="1 of the run's dialogues have fewer than 2 user turns"):
+        await stack.client.extend(run.id, 2)
+    assert (await stack.client.run(run.id)).status == "succeeded"
+
+
+async def test_a_pilot_of_a_frozen_run_asks_what_the_transcript_does(stack: Stack) -> None:
+    first = await stack.done(await stack.run(judges=[]))
+    dialogues = [d async for d in stack.client.dialogues(first.id)]
+    turns = [
+        {"character": d.character, "scenario": d.scenario, "turns": [turn.model_dump() for turn in d.turns]}
+        for d in dialogues
+    ]
+    transcript = await stack.client.import_transcript("all", "tiny", turns)
+    stack.models.requests.clear()
+    frozen = {"frozen": transcript.id}
+    plan = (await stack.client.dry_run(a_run_request(stack.models.base_url, round2=frozen), probe=True)).plan
+    assert (plan.probed, plan.simulator_calls, stack.models.sent_to("simulator")) == (6, 0, [])
+    asked = {request["messages"][-1]["content"] for request in stack.models.sent_to("bot")}
+    assert asked == {turn.user for d in dialogues for turn in d.turns}
+
+
+async def test_a_pilot_is_held_to_the_endpoints_limits(stack: Stack) -> None:
+    stack.models.gate.clear()
+    request = a_run_request(stack.models.base_url + "?limited", candidate={"max_concurrency": 2}, rounds=1, judges=[])
+    probing = asyncio.create_task(stack.client.dry_run(request, probe=True))
+    async with asyncio.timeout(30):
+        while len(stack.models.requests) < 2:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    assert len(stack.models.requests) == 2
+    stack.models.gate.set()
+    assert (await probing).plan.probed == 6
+
+
 async def test_a_pilot_measures_the_tokens_of_a_plan_and_stores_nothing(stack: Stack) -> None:
     before = [run.id async for run in stack.client.runs()]
     prices = {"judge": {"prompt_per_million": 1e6, "completion_per_million": 0.0}}
@@ -183,6 +231,37 @@ async def test_a_fault_that_passes_costs_no_dialogue_and_is_told_while_it_lasts(
     down = False
     final = await stack.done(run)
     assert (final.status, final.progress.judged) == ("succeeded", 1)
+
+
+async def test_an_answer_that_was_saved_starts_the_count_of_attempts_anew(stack: Stack) -> None:
+    def answer(request: dict[str, Any]) -> Answer:
+        if request["model"] == "simulator":
+            return 503, {"error": {"message": "restarting"}}
+        return by_model(request)
+
+    stack.models.answer = answer
+    stack.models.gate.clear()
+    run = await stack.run(sample={"dialogues": 1}, judges=[])
+    while not stack.models.requests:
+        await asyncio.sleep(0.05)
+    await stack.client.cancel(run.id)
+    stack.models.gate.set()
+    await stack.done(run)
+    engine = open_engine(stack.environment["ESRP_DATABASE_URL"], "postgres")
+    async with engine.begin() as tx:
+        sql = (
+            "UPDATE generator.dialogues SET attempts = 4, turns = '[]', error = NULL, not_before = NULL"
+            " WHERE run_id = :run AND state = 'waiting'"
+        )
+        assert await count(tx, sql, run=decode("run", run.id)) == 1
+    await engine.dispose()
+    await stack.client.resume(run.id)
+    async with asyncio.timeout(60):
+        while (dialogue := [d async for d in stack.client.dialogues(run.id)])[0].error is None:
+            await asyncio.sleep(0.2)
+    assert (dialogue[0].state, dialogue[0].attempts, len(dialogue[0].turns)) == ("waiting", 1, 1)
+    await stack.client.cancel(run.id)
+    await stack.done(run)
 
 
 async def test_how_an_endpoint_was_paced_is_told_with_the_run(stack: Stack) -> None:

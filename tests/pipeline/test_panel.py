@@ -13,7 +13,7 @@ from esrp.api import DialogueOut, Run
 from esrp.client import ApiError
 from esrp.metrics import METRIC_IDS
 from tests.builders import a_run_request, a_suite
-from tests.fakes import Answer, by_model, verdict
+from tests.fakes import Answer, by_model, is_batch, rated, verdict
 from tests.pipeline.conftest import KEY, Configured, Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,7 +39,7 @@ def configured() -> Configured:
 def panel(request: dict[str, Any]) -> Answer:
     """Each judge always gives its own score; everybody else is as usual."""
     score = SCORES.get(request["model"])
-    return by_model(request) if score is None else verdict(score)
+    return by_model(request) if score is None else rated(request, score)
 
 
 async def played(stack: Stack, **fields: Any) -> Run:
@@ -91,10 +91,21 @@ async def test_the_judges_rate_ten_replies_of_a_character_at_a_time(stack: Stack
         ("c2", 1, 10),
         ("c2", 2, 10),
     ]
-    assert {(v.judge, v.state, v.score, v.raw) for b in made for v in b.verdicts} == {("glm", "done", 4, verdict(4))}
+    raw = json.dumps({"score": 4, "explanation": "it is a 4"})
+    assert {(v.judge, v.state, v.score, v.raw) for b in made for v in b.verdicts} == {("glm", "done", 4, raw)}
     report = await stack.client.report(run.id)
     assert report.diversity is not None
     assert (report.diversity.kind, report.diversity.mean, report.diversity.n) == ("judge", 4.0, 4)
+
+
+async def test_a_verdict_on_metrics_is_none_on_a_batch_and_can_be_read(stack: Stack) -> None:
+    stack.models.answer = lambda request: panel(request) if request["model"] == "bot" else verdict(4)
+    run = await played(stack, judges=["glm"], rounds=1, replicates=4)
+    assert run.usage.judge.calls == run.plan.judge_calls + 2, "each batch is asked about twice"
+    made = [batch async for batch in stack.client.batches(run.id)]
+    assert [(v.state, v.score, v.raw) for b in made for v in b.verdicts] == [("done", None, verdict(4))] * 2
+    report = await stack.client.report(run.id)
+    assert report.diversity is not None and report.diversity.kind == "automatic"
 
 
 async def test_what_failed_on_batches_is_tried_again_and_nothing_else_is_paid_again(stack: Stack) -> None:
@@ -126,10 +137,6 @@ async def test_a_relative_of_the_candidate_is_a_warning(stack: Stack) -> None:
 # --- broken answers ---------------------------------------------------------------------------------------------------
 
 FAULTS = {"broken": 0.02, "empty": 0.01, "out of range": 0.01}
-
-
-def is_batch(request: dict[str, Any]) -> bool:
-    return any("⟦reply 1⟧" in message["content"] for message in request["messages"])
 
 
 def fault(asked: str, time: int) -> str | None:

@@ -14,7 +14,7 @@ from esrp.api import Shortlist
 from esrp.client import ApiError
 from esrp.metrics import METRIC_IDS
 from esrp.reference import published
-from tests.fakes import Answer, by_model, verdict
+from tests.fakes import Answer, by_model, rated
 from tests.pipeline.conftest import Configured, Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -43,7 +43,7 @@ def by_quality(request: dict[str, Any]) -> Answer:
         return f"{'+' if request['model'] == 'good' else '-'} {by_model(request)}"
     if request["model"].endswith("-judge"):
         text = request["messages"][-1]["content"]
-        return verdict(5 if "⟧\n+ " in text else 2 if "⟧\n- " in text else 3)
+        return rated(request, 5 if "⟧\n+ " in text else 2 if "⟧\n- " in text else 3)
     return by_model(request)
 
 

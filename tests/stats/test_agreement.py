@@ -115,6 +115,14 @@ def test_every_coefficient_agrees_with_a_plain_version(raters: int) -> None:
     assert found.weighted_tau == pytest.approx(weightedtau(*zip(*all_pairs, strict=True)).statistic, abs=1e-12)
 
 
+def test_a_crowd_of_raters_is_counted_without_listing_its_pairs() -> None:
+    rows = sheet({f"r{n:06}": [1 + n % 5] for n in range(100_000)})  # five thousand million pairs
+    found = agreement(Ratings.of(rows), "human")
+    assert (found.cells, found.pairs) == (1, 100_000 * 99_999 // 2)
+    assert found.acc == (5 * 20_000 * 19_999 // 2) / found.pairs
+    assert (found.weighted_tau, found.weighted_tau_null) == (None, None)
+
+
 def test_the_null_of_the_weighted_tau_is_its_mean_under_permutation() -> None:
     rows = study(6, 40, raters=2)
     found, (x, y) = agreement(Ratings.of(rows), "human", permutations=2000), zip(*pairs(rows), strict=True)

@@ -13,6 +13,7 @@ from esrp.metrics import METRIC_IDS
 from esrp.policies import BUNDLED, ENDPOINTS, Policy, bundled, thresholds
 from esrp.stats import Rating, Ratings, differences, scores
 from esrp.stats.calibration import calibrations
+from esrp.stats.diversity import BatchRating, rated_diversity
 from esrp.stats.gate import Evidence, Rule, Verdict, decide
 from tests.stats.builders import crossed, noisy, rating
 
@@ -25,6 +26,10 @@ def evidence(rows: list[Rating], **facts: Any) -> Evidence:
 
 def flat(score: Callable[[int, int, int], int] = lambda c, s, m: 3 + (c + s + m) % 2) -> list[Rating]:
     return crossed(C, S, score)
+
+
+def batches(score: Callable[[int], int], rater: str = "j", kind: str = "judge") -> list[BatchRating]:
+    return [BatchRating("a", n, rater, kind, score(n)) for n in range(12)]
 
 
 def moved(rows: list[Rating], metric: str, by: Callable[[int], int]) -> list[Rating]:
@@ -188,8 +193,8 @@ def test_a_second_judge_that_is_silent_is_missing() -> None:
 
 
 def test_diversity_is_clustered_by_batch_and_enters_only_when_named() -> None:
-    ours = {("a", n): 3.0 + n % 2 for n in range(12)}
-    theirs = dict.fromkeys(ours, 3.0) | {("b", 0): 1.0}
+    ours = batches(lambda n: 3 + n % 2)
+    theirs = [*batches(lambda n: 3), BatchRating("b", 0, "j", "judge", 1)]
     policy = Policy(margins={"*": 0.1, "diversity": 0.3})
     found = decide(policy, evidence(flat(), diversity=ours), evidence(flat(), diversity=theirs))
     seen = rule(found, "diversity")
@@ -197,6 +202,31 @@ def test_diversity_is_clustered_by_batch_and_enters_only_when_named() -> None:
     assert seen.bound == pytest.approx(0.5 - float(t.ppf(0.95, 11)) * float(np.std([0, 1] * 6, ddof=1)) / math.sqrt(12))
     assert found.verdict == "pass"
     assert "diversity" not in thresholds({"*": 0.1})
+
+
+def test_the_floor_of_diversity_is_under_the_mean_that_a_report_gives() -> None:
+    rows = [*batches(lambda n: 3 + n % 2), *batches(lambda n: 5, "second")[:4]]  # one judge rated but four
+    found = decide(Policy(floors={"diversity": 1}), evidence(flat(), diversity=rows))
+    score = rated_diversity(rows)
+    seen = rule(found, "diversity", "floor")
+    assert score.mean is not None and score.se is not None
+    assert seen.estimate == score.mean == pytest.approx((12 * 3.5 + 4 * 5) / 16)
+    assert seen.bound == pytest.approx(score.mean - float(t.ppf(0.95, 11)) * score.se)
+
+
+def test_diversity_is_compared_as_the_same_kind_of_rater_saw_it() -> None:
+    judges, people = batches(lambda n: 4), batches(lambda n: 2 + n % 2, "p", "human")
+    policy = Policy(margins={"diversity": 0.3})
+
+    def found(ours: list[BatchRating], theirs: list[BatchRating], **changes: Any) -> float | None:
+        asked = policy.model_copy(update=changes)
+        verdict = decide(asked, evidence(flat(), diversity=ours), evidence(flat(), diversity=theirs))
+        return rule(verdict, "diversity").estimate
+
+    assert found(judges + people, batches(lambda n: 2) + people) == 2
+    assert found(judges + people, people) == 0
+    assert found(judges + people, judges + people, raters="human") == 0
+    assert found(judges, people) is None
 
 
 def test_what_was_not_measured_leaves_the_result_open() -> None:
@@ -220,11 +250,16 @@ def labelled(seed: int, *, worse: int = 0, share: float = 0.5) -> list[Rating]:
     return judges + people
 
 
+def corrected(rows: list[Rating]) -> Evidence:
+    """Judges' ratings, and people's of dialogues that are a fair sample."""
+    return evidence(rows, corrected=Ratings.of(rows))
+
+
 def test_calibrated_means_come_first_then_peoples_if_no_judge_rated_then_judges() -> None:
     rows = labelled(1)
     people = [r for r in rows if r.kind == "human"]
     policy = Policy(margins={"*": 0.1}, floors={"overall": 2.5})
-    sampled = decide(policy, evidence(rows, random_sample=True), evidence(labelled(2), random_sample=True))
+    sampled = decide(policy, corrected(rows), corrected(labelled(2)))
     assert (sampled.raters, sampled.verdict) == ("calibrated", "pass")
     assert rule(sampled, "overall", "floor").estimate == 3
     chosen = decide(policy, evidence(rows), evidence(labelled(2)))
@@ -239,7 +274,7 @@ def test_calibrated_means_come_first_then_peoples_if_no_judge_rated_then_judges(
 def test_calibrated_numbers_are_those_of_the_report() -> None:
     noise = np.random.default_rng(3)
     rows = [r._replace(score=int(np.clip(r.score + noise.integers(-1, 2), 1, 5))) for r in labelled(1)]
-    found = decide(Policy(floors={"*": 1}, raters="calibrated"), evidence(rows, random_sample=True))
+    found = decide(Policy(floors={"*": 1}, raters="calibrated"), corrected(rows))
     calibrated = calibrations(Ratings.of(rows)).overall
     assert calibrated is not None and calibrated.se is not None
     seen = rule(found, "overall", "floor")
@@ -249,7 +284,7 @@ def test_calibrated_numbers_are_those_of_the_report() -> None:
 
 def test_calibrated_means_that_are_not_there_are_an_error_when_named() -> None:
     policy = Policy(floors={"*": 1}, raters="calibrated")
-    few = evidence(labelled(1, share=0.1), random_sample=True)
+    few = corrected(labelled(1, share=0.1))
     assert decide(policy, few).errors == ("calibrated_not_available",)
     assert decide(policy, evidence(labelled(1))).errors == ("calibrated_not_available",)
 
@@ -268,6 +303,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
         ({"margins": {"charm": 0.1}}, "charm"),
         ({"margins": {"*": -0.1}}, "greater than or equal to 0"),
         ({"margins": {"*": math.nan}}, "finite"),
+        ({"margins": {"*": True}}, "valid number"),
         ({"floors": {"*": 6}}, "less than or equal to 5"),
         ({"floors": {"*": 3}, "confidence": 0.5}, "greater than 0.5"),
         ({"floors": {"*": 3}, "on_inconclusive": "shrug"}, "pass"),

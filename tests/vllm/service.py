@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 
 from esrp.dialogue import Dialogue, Turn
+from esrp.metrics import Language
 from esrp.suite import bundled
 from services.judge.lora.serving import adapter_name
 from services.kit.secrets import KeyFile
@@ -45,10 +46,11 @@ class JudgeService:
         answer = self.http.get("/readyz")
         return answer.status_code, answer.json()
 
-    def scores(self, dialogues: Sequence[Dialogue]) -> list[dict[str, Any]]:
+    def scores(self, dialogues: Sequence[Dialogue], language: Language = "zh") -> list[dict[str, Any]]:
         """What ``POST /v1/scores`` answers for each dialogue."""
         given = [dialogue.model_dump(include={"character", "scenario", "turns"}) for dialogue in dialogues]
-        answer = self.http.post("/v1/scores", json={"judge": "lora", "dialogues": given}, timeout=STARTED)
+        asked = {"judge": "lora", "dialogues": given, "language": language}
+        answer = self.http.post("/v1/scores", json=asked, timeout=STARTED)
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = answer.json()["dialogues"]
         return found

@@ -26,7 +26,7 @@ from esrp.suite import bundled
 from services.judge.lora.data import read_corpus, read_suite
 from services.kit.ids import decode
 from tests.builders import a_run_request
-from tests.fakes import Models, serve_models, verdict
+from tests.fakes import Models, rated, serve_models
 from tests.pipeline.conftest import KEY, Stack
 from tests.vllm.service import STARTED, JudgeService, free_port
 
@@ -45,7 +45,7 @@ def cast(request: dict[str, Any]) -> str:
     model, messages = request["model"], request["messages"]
     said = messages[-1]["content"]
     if model == "judge":
-        return verdict()
+        return rated(request)
     if model == "simulator":
         return f"那你会怎么做？已经说了{len(said)}个字。"
     return f"{model}：{messages[0]['content'][-80:]}。你说“{said[:40]}”，换作是我也一样。"

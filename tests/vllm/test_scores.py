@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from esrp.metrics import METRIC_IDS
+from services.judge.lora.adapter import recorded_split
+from services.judge.lora.data import Corpus, Rates
 from tests.vllm.service import JudgeService, played
 from tests.vllm.tiny import reference
 
@@ -13,9 +15,9 @@ def largest_difference(some: list[list[float]], others: list[list[float]]) -> fl
     return max(abs(a - b) for one, other in zip(some, others, strict=True) for a, b in zip(one, other, strict=True))
 
 
-def test_distributions_are_those_of_transformers_and_peft(service: JudgeService, base: Path, adapter: Path) -> None:
+def test_distributions_are_those_of_transformers_and_peft(service: JudgeService, base: Path, made: Path) -> None:
     dialogues = played(10)
-    expected = reference(base, adapter, dialogues)
+    expected = reference(base, made, dialogues)
     given = service.distributions(dialogues)
     assert len(given) == 90
     difference = largest_difference(given, expected)
@@ -24,6 +26,18 @@ def test_distributions_are_those_of_transformers_and_peft(service: JudgeService,
     assert len({max(range(5), key=one.__getitem__) for one in given}) > 1, (
         "a judge that always says the same is no test"
     )
+
+
+def test_who_was_taught_separable_ratings_hits_all_that_were_kept_back_when_served(
+    service: JudgeService, made: Path, corpus: Corpus, rates: Rates
+) -> None:
+    split = recorded_split(made)
+    kept = [one for one in rates.rated if split.part_of(corpus.spoken[one.dialogue].unit) == "test"]
+    scored = service.scores([corpus.spoken[one.dialogue].dialogue for one in kept], "en")
+    assert service.model == made.name and len(kept) == 40
+    assert [one["scores"][asked.metric]["rating"] for one, asked in zip(scored, kept, strict=True)] == [
+        one.score for one in kept
+    ]
 
 
 def test_the_rating_is_the_most_probable_score(service: JudgeService) -> None:

@@ -11,38 +11,15 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from esrp.dialogue import Character, Dialogue, Scenario, Turn
+from esrp.dialogue import Character, Dialogue, Turn
 from esrp.errors import InvalidInput
-from esrp.metrics import METRIC_IDS
 from esrp.prompts.lora import LORA_VERSION, lora_prompts, token_ids
-from esrp.suite import Suite
 from services.judge.lora import adapter, evaluation, training
-from services.judge.lora.data import Corpus, Rates, read_corpus, read_suite
+from services.judge.lora.data import Corpus, Rates
 from services.judge.lora.model import items, log_probabilities, open_base, score_logits
 from services.judge.lora.splitting import split
-from services.judge.lora.training import Settings, train
-
-CUES = ("awful", "poor", "so-so", "good", "splendid")
-SETTINGS = Settings(epochs=3, lr=5e-3, batch=10, patience=3, checkpoint_every=5)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 dialogues of 4 characters, each with one rating that the reply gives away."""
-    folder = tmp_path_factory.mktemp("data")
-    characters = tuple(Character(id=f"c{n}", name=f"Name {n}", profile="Kind.") for n in range(4))
-    scenarios = tuple(Scenario(id=f"s{n}", question="How was it?") for n in range(50))
-    suite = Suite(name="tiny", language="en", characters=characters, scenarios=scenarios)
-    (folder / "suite.yaml").write_text(suite.model_dump_json())
-    dialogues, ratings = [], ["run,character,scenario,metric,rater,score"]
-    for n in range(200):
-        who, where, score = f"c{n % 4}", f"s{n // 4}", n % 5 + 1
-        turns = [{"user": f"How was it, number {n // 4}?", "assistant": " ".join([CUES[score - 1]] * 8)}]
-        dialogues.append(json.dumps({"character": who, "scenario": where, "turns": turns}))
-        ratings.append(f"run_1,{who},{where},{METRIC_IDS[n % 9]},ann,{score}")
-    (folder / "dialogues.jsonl").write_text("\n".join(dialogues))
-    (folder / "ratings.csv").write_text("\n".join(ratings))
-    return folder
+from services.judge.lora.training import train
+from tests.vllm.taught import SETTINGS
 
 
 def files(data: Path) -> list[str]:
@@ -51,24 +28,9 @@ def files(data: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def corpus(data: Path) -> Corpus:
-    return read_corpus([data / "dialogues.jsonl"], read_suite(str(data / "suite.yaml")))
-
-
-@pytest.fixture(scope="module")
-def rates(corpus: Corpus, data: Path) -> Rates:
-    return corpus.human([data / "ratings.csv"])
-
-
-@pytest.fixture(scope="module")
 def few(rates: Rates) -> Rates:
     """40 ratings, all of one character: 28, 4 and 8."""
     return replace(rates, rated=tuple(one for one in rates.rated if "/c0/" in one.dialogue)[:40])
-
-
-@pytest.fixture(scope="module")
-def made(base: Path, corpus: Corpus, rates: Rates, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(corpus, rates, str(base), tmp_path_factory.mktemp("out"), SETTINGS)
 
 
 def test_separable_ratings_are_learned_and_those_kept_back_are_hit(

@@ -1,11 +1,11 @@
-"""A tiny model of Qwen3's architecture on disk, an adapter for it, and what transformers and peft say of both."""
+"""A tiny model of Qwen3's architecture on disk, and what transformers and peft say of it and an adapter."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
@@ -22,7 +22,6 @@ from esrp.prompts.lora import lora_prompts, score_ids, token_ids
 
 VOCABULARY = 2000
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -79,18 +78,6 @@ def _corpus() -> Iterator[str]:
             yield from (words.name, words.question, words.low, words.middle, words.high)
     for file in sorted((Path(esrp.__file__).parent / "suites").rglob("*.yaml")):
         yield from file.read_text("utf-8").splitlines()
-
-
-def random_adapter(base: Path, path: Path) -> None:
-    """Write a LoRA adapter of rank 8 to ``path``: random weights, large enough that scores differ from the base's."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        model = get_peft_model(_loaded(base), LoraConfig(r=8, lora_alpha=16, target_modules=PROJECTIONS))
-        with torch.no_grad():
-            for name, weights in model.named_parameters():
-                if "lora_" in name:
-                    weights.copy_(0.1 * torch.randn_like(weights))
-    model.save_pretrained(path)
 
 
 def reference(base: Path, adapter: Path, dialogues: Sequence[Dialogue]) -> list[list[float]]:

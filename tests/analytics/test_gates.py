@@ -1,0 +1,154 @@
+"""A gate looks at the ratings that a report looks at, and holds nothing while it counts."""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import pytest
+from scipy.stats import t
+
+from esrp.metrics import METRIC_IDS
+from services.analytics.worker import store_ratings
+from tests.analytics.conftest import TENANT, World, csv
+
+FLOORS = {"floors": {"*": 1.0}}
+
+
+async def gate(world: World, run: UUID, policy: dict[str, Any], baseline: UUID | None = None) -> dict[str, Any]:
+    """The verdict as the gateway asks for it."""
+    against = baseline and {"run": str(baseline), "name": "production", "finished_at": None}
+    answer = await world.client.post(
+        f"/internal/runs/{run}/gate",
+        params={"tenant": str(TENANT)},
+        json={"gate": None, "policy": policy, "baseline": against},
+    )
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def means(verdict: dict[str, Any]) -> dict[str, float]:
+    return {rule["metric"]: rule["estimate"] for rule in verdict["rules"]}
+
+
+async def judged(world: World) -> UUID:
+    """A finished run of 70 dialogues."""
+    run = await world.run(7, 10, status="succeeded", phase=None)
+    await world.judge_all(run)
+    await store_ratings(world.resources, run)
+    return run
+
+
+def by_people(world: World, run: UUID, dialogues: Iterable[int]) -> str:
+    """A person's ratings of the dialogues at these positions, not all alike."""
+    rows = world.rows(run)
+    chosen = [row for at in dialogues for row in rows[len(METRIC_IDS) * at : len(METRIC_IDS) * (at + 1)]]
+    return csv([{**row, "score": 2 + n % 3} for n, row in enumerate(chosen)])
+
+
+async def is_the_reports(world: World, run: UUID, raters: str) -> None:
+    found, report = await gate(world, run, FLOORS), await world.report(run)
+    assert (found["raters"], report["raters"]) == (raters, raters)
+    assert means(found) == {
+        **{metric: report["metrics"][metric]["mean"] for metric in METRIC_IDS},
+        "overall": report["overall"]["mean"],
+    }
+
+
+async def test_ratings_of_all_judged_dialogues_calibrate_as_in_the_report(world: World) -> None:
+    run = await judged(world)
+    assert (await world.send(by_people(world, run, range(70)))).status_code == 200
+    await is_the_reports(world, run, "calibrated")
+
+
+async def test_ratings_that_nobody_calls_random_do_not_spoil_those_that_are(world: World) -> None:
+    run = await judged(world)
+    assert (await world.send(by_people(world, run, range(62)), sampling="random")).status_code == 200
+    assert (await world.send(by_people(world, run, range(62, 65)))).status_code == 200
+    await is_the_reports(world, run, "calibrated")
+
+
+async def test_ratings_of_some_that_nobody_calls_random_leave_the_judges(world: World) -> None:
+    run = await judged(world)
+    assert (await world.send(by_people(world, run, range(65)))).status_code == 200
+    await is_the_reports(world, run, "judge")
+    calibrated = await gate(world, run, {**FLOORS, "raters": "calibrated"})
+    assert calibrated["errors"] == ["calibrated_not_available"]
+    assert set(means(calibrated).values()) == {None}
+
+
+async def test_people_alone_are_taken_as_they_are(world: World) -> None:
+    run = await world.run(7, 10, status="succeeded", phase=None, judges=())
+    assert (await world.send(by_people(world, run, range(70)))).status_code == 200
+    await is_the_reports(world, run, "human")
+
+
+class Counting(ThreadPoolExecutor):
+    """Notes something whenever it is given work."""
+
+    def __init__(self, look: Callable[[], int]) -> None:
+        super().__init__()
+        self.look, self.seen = look, list[int]()
+
+    def submit(self, *arguments: Any, **named: Any) -> "Future[Any]":
+        self.seen.append(self.look())
+        return super().submit(*arguments, **named)
+
+
+async def test_a_verdict_holds_no_connection_while_it_counts(world: World) -> None:
+    run, baseline = await judged(world), await judged(world)
+    pool: Any = world.resources.engine.pool
+    threads = Counting(pool.checkedout)
+    asyncio.get_running_loop().set_default_executor(threads)
+
+    found = await gate(world, run, {"margins": {"*": 0.1}}, baseline)
+
+    assert (found["verdict"], threads.seen) == ("pass", [0])
+    assert await world.count("analytics.gates") == 1
+
+
+async def test_the_run_that_a_policy_names_may_be_gone(world: World) -> None:
+    gone = "run_01a1fd3f9a2d7ed4b7f0c0ffee000000"
+
+    found = await gate(world, await judged(world), {"baseline": gone, "margins": {"*": 0.1}})
+
+    assert (found["verdict"], found["errors"]) == ("error", ["no_baseline"])
+    assert found["explanation"] == [f"The policy has margins, and the run {gone} that they are held against is gone."]
+
+
+async def dialogues_of(world: World, run: UUID, *, sample: int, of: int) -> None:
+    """The run plays a sample of a suite with one character and so many scenarios."""
+    await world.update(run, sample=f'{{"dialogues": {sample}, "seed": 1}}')
+    await world.db.execute(
+        "UPDATE gateway.suites SET document = jsonb_build_object('characters', '[1]'::jsonb, 'scenarios',"
+        " (SELECT jsonb_agg(n) FROM generate_series(1, $2) n)) WHERE id = (SELECT suite_id FROM gateway.runs"
+        " WHERE id = $1)",
+        run,
+        of,
+    )
+
+
+@pytest.mark.parametrize(("ours", "theirs", "short"), [(12, 60, "ours"), (60, 12, "theirs"), (12, 12, "both")])
+async def test_only_the_run_that_has_too_few_dialogues_is_played_on(
+    world: World, ours: int, theirs: int, short: str
+) -> None:
+    """The difference is that of the 12 dialogues that both have: −1/12 with an SE of 1/12, where 0.2 is allowed."""
+    run, baseline = [await world.run(1, size, status="succeeded", phase=None) for size in (ours, theirs)]
+    for at in range(ours):
+        await world.judge(run, at, 3 if at % 12 == 0 else 4)
+    for at in range(theirs):
+        await world.judge(baseline, at, 4)
+    for id, sample in ((run, ours), (baseline, theirs)):
+        await store_ratings(world.resources, id)
+        await dialogues_of(world, id, sample=sample, of=400)
+
+    found = await gate(world, run, {"margins": {"fluency": 0.2}}, baseline)
+
+    assert (found["verdict"], found["rules"][0]["estimate"]) == ("inconclusive", pytest.approx(-1 / 12))
+    assert found["needed_dialogues"] == math.ceil(12 * ((float(t.ppf(0.95, 11)) + 0.8416) / 12 / (0.2 - 1 / 12)) ** 2)
+    named = {"ours": [found["run"]], "theirs": [found["baseline"]["run"]]}
+    named["both"] = named["ours"] + named["theirs"]
+    assert found["commands"] == [f"esrp extend {name} --dialogues {found['needed_dialogues']}" for name in named[short]]
