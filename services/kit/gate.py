@@ -263,17 +263,19 @@ class Gate:
                     ORDER BY s.worker) FROM {self._schema}.seats s WHERE s.tenant_id = p.tenant_id
                     AND s.endpoint = p.endpoint AND s.worker <> :worker
                     AND s.heard_at > now() - interval '{SILENT} s'), '[]') AS others
-            FROM {self._schema}.pacing p WHERE p.tenant_id = :tenant AND p.endpoint = :endpoint FOR UPDATE OF p"""
+            FROM {self._schema}.pacing p WHERE p.tenant_id = :tenant AND p.endpoint = :endpoint"""
         names = {"tenant": self._tenant_id, "endpoint": self._endpoint}
-        found = await row(tx, read, worker=self._worker, **names)
-        if found is None:
+        # Locked by a statement of its own: one that waits for a lock sees other tables as they were before.
+        lock = f"SELECT 1 FROM {self._schema}.pacing WHERE tenant_id = :tenant AND endpoint = :endpoint FOR UPDATE"
+        if await row(tx, lock, **names) is None:
             await count(
                 tx,
                 f"INSERT INTO {self._schema}.pacing (tenant_id, endpoint, calls_left, tokens_left)"
                 " VALUES (:tenant, :endpoint, 1, 1) ON CONFLICT DO NOTHING",
                 **names,
             )
-            found = await row(tx, read, worker=self._worker, **names)
+            await row(tx, lock, **names)
+        found = await row(tx, read, worker=self._worker, **names)
         assert found is not None
         return found
 
