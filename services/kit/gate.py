@@ -27,9 +27,9 @@ PAUSE = 0.25  # seconds between agreements; one is two statements, some 2 ms
 SOONEST = 0.05
 SILENT = 5  # seconds after which a worker that says nothing has lost its seats
 FORGOTTEN = 60  # seconds without a call after which an endpoint is approached anew
-# A refused call's seat stays empty until 33 others were answered: a jam that the debounce does not cut yet is met by
-# three refusals in a hundred calls.
-RECOVERY = 0.03
+# A refused call's seat stays empty until 20 others were answered: a jam that the debounce does not cut yet is met by
+# five refusals in a hundred calls at most.
+RECOVERY = 0.05
 # Seconds for which nobody enters after a refusal that left no seat, where the endpoint does not say how long itself.
 SHUT, LONGEST_SHUT = 1.0, 60.0
 IDLE = 8  # agreements without a call after which a gate gives its seats back
