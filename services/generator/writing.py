@@ -91,7 +91,7 @@ class Writer:
 
 def writer(model: ModelSettings, language: Language, client: ChatClient, gate: Gate | None = None) -> Writer:
     """The configured writer."""
-    endpoint = Endpoint(model.base_url, model.model, model.key(), max_concurrency=model.max_concurrency)
+    endpoint = Endpoint(model.base_url, model.model, model.key())
     return Writer(model, language, endpoint, client, gate)
 
 

@@ -63,7 +63,6 @@ class Endpoint:
     model: str
     api_key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    max_concurrency: int = 64
     guarded: bool = False
     path: str = "chat/completions"
     read: "Reader | None" = None
