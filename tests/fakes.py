@@ -11,8 +11,8 @@ from aiohttp import web
 
 from esrp.metrics import METRIC_IDS
 from services.generator.roleplay import OpenTurn, Scene
-from services.kit.budget import Errand
 from services.kit.chat import ChatError, Reply
+from services.work.budget import Errand
 
 Answer = str | tuple[int, dict[str, Any]]
 

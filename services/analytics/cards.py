@@ -13,9 +13,9 @@ from esrp.errors import NotFound
 from services.analytics.measuring import marked, measure_judges
 from services.analytics.report import UNMEASURED
 from services.analytics.resources import Resources
-from services.kit.cards import cards, is_measured, validated
 from services.kit.db import rows
 from services.kit.settings import Settings
+from services.work.cards import cards, is_measured, validated
 
 router = APIRouter(prefix="/internal")
 

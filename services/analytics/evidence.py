@@ -14,10 +14,10 @@ from esrp.stats import Evidence, Rating, Ratings
 from esrp.stats.diversity import BatchRating
 from services.analytics import store
 from services.analytics.calibrating import labelled
-from services.kit.cards import validated
 from services.kit.db import count, json, row, rows
 from services.kit.ids import uuid7
 from services.kit.settings import Settings
+from services.work.cards import validated
 
 SAME = ("suite", "simulator", "judges", "rounds")  # of the manifest: what makes two runs comparable (STATISTICS 6)
 

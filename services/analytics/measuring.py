@@ -20,9 +20,9 @@ from esrp.metrics import METRIC_IDS
 from esrp.stats import Rating, Ratings, against_humans
 from esrp.stats.judging import Cells, Figure, between, favour, slope
 from services.analytics.resources import Resources
-from services.kit.cards import configuration, rated_as_now
 from services.kit.db import count, json, row, rows
 from services.kit.settings import JudgeSettings
+from services.work.cards import configuration, rated_as_now
 
 log = structlog.get_logger()
 

@@ -25,10 +25,10 @@ from services.gateway.presenting import dialogue_out, run_out
 from services.gateway.resources import Resources
 from services.gateway.runs import Place
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
-from services.kit import cards
 from services.kit.db import reading, row, rows
 from services.kit.ids import decode, encode, uuid7
 from services.kit.queue import Job
+from services.work import cards
 
 Item = TypeVar("Item")
 router = APIRouter(prefix="/v1")

@@ -29,8 +29,8 @@ from esrp.prompts.labels import CHINESE
 from esrp.stats.power import detectable
 from esrp.suite import Suite
 from services.gateway.estimates import Calls, estimated
-from services.kit.cards import identity
 from services.kit.settings import JudgeSettings, ModelSettings, Settings
+from services.work.cards import identity
 
 MOST = 100_000  # dialogues of one run: eighty full studies, and no more than fit in memory when they are planned
 

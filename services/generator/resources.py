@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.generator.speakers import Nobody, Simulator, simulator
 from services.kit.chat import ChatClient, Timeouts
 from services.kit.db import open_engine
-from services.kit.gate import OPERATOR, Caps, Gate, Gates
 from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import Settings
+from services.work.seats import OPERATOR, Caps, Gate, Gates
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from esrp.metrics import Language
 from esrp.prompts import fill, load
 from esrp.prompts.fence import transcript
 from esrp.prompts.labels import worded
-from services.kit.budget import Errand
 from services.kit.chat import ChatError, Reply, Stopped, Usage
+from services.work.budget import Errand
 
 Role = Literal["candidate", "simulator"]
 Request = dict[str, Any]

@@ -17,13 +17,13 @@ from services.generator.drafts import Claimed, Save
 from services.generator.resources import Resources
 from services.generator.writing import Answered, Writer, write, writer
 from services.jobs import WriteScenarios
-from services.kit.batch import GroupCommit
 from services.kit.chat import ChatError, Stopped, Usage
 from services.kit.db import FAILURES, is_away
-from services.kit.gate import OPERATOR, Caps
-from services.kit.lease import Slice
+from services.kit.group_commit import GroupCommit
 from services.kit.queue import Job
 from services.kit.worker import Handler
+from services.work.lease import Slice
+from services.work.seats import OPERATOR, Caps
 
 log = structlog.get_logger()
 

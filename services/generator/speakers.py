@@ -12,10 +12,10 @@ from services.generator.roleplay import (
     candidate_request,
     simulator_request,
 )
-from services.kit.budget import Errand
 from services.kit.chat import ChatClient, ChatError, Endpoint, Reply
-from services.kit.gate import Caps, Gate
 from services.kit.settings import ModelSettings
+from services.work.budget import Errand
+from services.work.seats import Caps, Gate
 
 LONGEST = 20_000  # characters of a user's turn, as everywhere
 

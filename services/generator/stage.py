@@ -14,12 +14,12 @@ from esrp.suite import Suite
 from services.generator import store
 from services.generator.roleplay import Failure, Halt, Said, Scene, Speaker, finished, play
 from services.generator.store import Claimed, Save
-from services.kit.batch import GroupCommit
-from services.kit.budget import Errand, Purse
 from services.kit.chat import ChatError, Usage
 from services.kit.db import FAILURES, is_away
-from services.kit.lease import Slice
+from services.kit.group_commit import GroupCommit
 from services.kit.queue import Chime
+from services.work.budget import Errand, Purse
+from services.work.lease import Slice
 
 log = structlog.get_logger()
 

@@ -19,12 +19,12 @@ from services.generator.roleplay import Speaker
 from services.generator.speakers import Frozen, Simulator, candidate, door
 from services.generator.stage import SEATS, Stage, fault
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
-from services.kit.budget import Purse
 from services.kit.chat import ChatError
 from services.kit.db import forget_deleted
-from services.kit.lease import Slice
 from services.kit.queue import Chime, Job
 from services.kit.worker import Handler
+from services.work.budget import Purse
+from services.work.lease import Slice
 
 log = structlog.get_logger()
 

@@ -14,8 +14,8 @@ from esrp.metrics import Language
 from esrp.prompts.writing import writer_hashes, writer_messages
 from services.generator.roleplay import PAPER
 from services.kit.chat import ChatClient, Endpoint, Reply, storable
-from services.kit.gate import Gate
 from services.kit.settings import ModelSettings
+from services.work.seats import Gate
 
 ASKS = 3  # answers of no use until a scenario is given up
 LONGEST = 2000  # characters of an event or a question; the published ones have at most 120

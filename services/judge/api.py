@@ -14,8 +14,8 @@ from esrp.errors import Forbidden, NotConfigured
 from esrp.metrics import METRIC_IDS, Language
 from services.judge.rating import Rater, Verdict
 from services.judge.resources import Resources
-from services.kit.budget import Errand
 from services.kit.web import INTERNAL
+from services.work.budget import Errand
 
 MOST = 1000  # dialogues of one request
 

@@ -15,7 +15,6 @@ from esrp.dialogue import Dialogue
 from esrp.metrics import METRICS, SCORES, Language
 from esrp.prompts.judging import JUDGE_PARAMS, judge_format, judge_messages, repair_messages
 from services.judge.rating import NOTHING, Fault, Score, Verdict
-from services.kit.budget import Errand
 from services.kit.chat import (
     PATIENCE,
     ChatClient,
@@ -27,8 +26,9 @@ from services.kit.chat import (
     reply_or_silence,
     storable,
 )
-from services.kit.gate import Gate
 from services.kit.settings import JudgeSettings
+from services.work.budget import Errand
+from services.work.seats import Gate
 
 LONGEST_EXPLANATION = 2000  # characters; asked for is one sentence
 

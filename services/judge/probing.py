@@ -18,10 +18,10 @@ from esrp.metrics import Language
 from esrp.stats.judging import Cells, Change, Figure, Spread, change, spread
 from services.judge.rating import Rater, Verdict
 from services.judge.resources import Resources
-from services.kit.budget import Errand
-from services.kit.cards import configuration, resistance, run_spread
 from services.kit.db import json, rows
 from services.kit.settings import JudgeSettings
+from services.work.budget import Errand
+from services.work.cards import configuration, resistance, run_spread
 
 log = structlog.get_logger()
 

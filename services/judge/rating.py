@@ -9,8 +9,8 @@ from typing import Protocol
 
 from esrp.dialogue import Dialogue
 from esrp.metrics import Language
-from services.kit.budget import Errand
 from services.kit.chat import Usage
+from services.work.budget import Errand
 
 NOTHING = Usage()
 

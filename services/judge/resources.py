@@ -12,10 +12,10 @@ from services.judge.panel import panel_rater
 from services.judge.rating import Rater, Unserved
 from services.kit.chat import ChatClient, Timeouts
 from services.kit.db import open_engine
-from services.kit.gate import OPERATOR, Caps, Gates
 from services.kit.queue import ArqQueue, Job, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import JudgeSettings, Settings
+from services.work.seats import OPERATOR, Caps, Gates
 
 
 @dataclass

@@ -11,11 +11,11 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.judge.resources import Bench, Resources
-from services.kit.batch import GroupCommit
-from services.kit.budget import Errand, Purse
 from services.kit.db import FAILURES, is_away
-from services.kit.lease import Slice
+from services.kit.group_commit import GroupCommit
 from services.kit.queue import Chime, Job
+from services.work.budget import Errand, Purse
+from services.work.lease import Slice
 
 log = structlog.get_logger()
 

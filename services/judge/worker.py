@@ -23,11 +23,11 @@ from services.judge.rating import Fault, Unserved, Verdict
 from services.judge.resources import Bench, Resources
 from services.judge.sitting import Docket, Sitting, leave
 from services.judge.store import Claimed, Given
-from services.kit.budget import Errand
 from services.kit.db import forget_deleted
-from services.kit.lease import Slice
 from services.kit.queue import Chime, Job
 from services.kit.worker import Handler
+from services.work.budget import Errand
+from services.work.lease import Slice
 
 log = structlog.get_logger()
 

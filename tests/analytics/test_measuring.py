@@ -20,12 +20,12 @@ from services.analytics.measuring import Material, Rated, measure_judges, measur
 from services.analytics.resources import Resources
 from services.analytics.worker import handlers, look_around, store_ratings
 from services.jobs import MeasureJudges
-from services.kit.cards import identity
 from services.kit.db import open_engine
 from services.kit.settings import JudgeSettings
 from services.kit.web import INTERNAL
+from services.work.cards import identity
 from tests.analytics.conftest import TENANT, World, csv
-from tests.kit.test_cards import keep
+from tests.work.test_cards import keep
 
 JUDGE = JudgeSettings(name="default", base_url="http://127.0.0.1:9/v1", model="qwen-max")
 OTHER = JudgeSettings(name="other", base_url="http://127.0.0.1:9/v1", model="gpt-4.1")

@@ -15,13 +15,13 @@ from esrp.dialogue import Dialogue
 from esrp.metrics import METRIC_IDS, Language
 from services.judge.rating import Rater, Score, Verdict
 from services.judge.resources import Resources
-from services.kit.budget import Errand
 from services.kit.chat import Usage
 from services.kit.db import count, json, open_engine, rows
 from services.kit.ids import dialogue_id, uuid7
 from services.kit.queue import RecordedQueue
 from services.kit.secrets import KeyFile
 from services.kit.settings import Settings
+from services.work.budget import Errand
 from tests.builders import a_suite
 
 NINE = {metric: Score(4, "fits") for metric in METRIC_IDS}

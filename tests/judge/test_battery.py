@@ -23,11 +23,11 @@ from services.judge.panel import scores_in
 from services.judge.probing import rated
 from services.judge.rating import Fault, Score, Verdict
 from services.judge.resources import Resources, open_resources
-from services.kit.budget import Errand
 from services.kit.chat import Usage
 from services.kit.db import open_engine, rows
 from services.kit.settings import Settings
 from services.kit.web import INTERNAL
+from services.work.budget import Errand
 from tests.judge.conftest import ScriptedRater
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)

@@ -11,9 +11,9 @@ from esrp.prompts.diversity import diversity_messages, repair_messages
 from services.judge.diversity import BatchVerdict, rate_batch, repair_body, request_body, score_in
 from services.judge.panel import panel_rater
 from services.judge.rating import Fault, Score
-from services.kit.budget import Errand
 from services.kit.chat import PATIENCE, ChatClient, Usage
 from services.kit.settings import JudgeSettings
+from services.work.budget import Errand
 from tests.fakes import Answer, Models, serve_models, verdict
 
 SABER = Character(id="saber", name="阿尔托莉雅", work="Fate", profile="不列颠的王。")

@@ -27,9 +27,9 @@ from services.judge.lora.rater import (
 from services.judge.lora.tokenizing import JudgeTokenizer, UnusableTokenizer, load_tokenizer
 from services.judge.rating import Fault, Score, Verdict
 from services.judge.worker import judge_slice
-from services.kit.budget import Errand, bound
 from services.kit.chat import ChatClient, Endpoint, Usage
 from services.kit.settings import JudgeSettings
+from services.work.budget import Errand, bound
 from tests.judge.conftest import Convene, ScriptedRater
 
 DIALOGUE = Dialogue(

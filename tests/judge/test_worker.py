@@ -256,7 +256,7 @@ async def test_work_that_nobody_was_rung_for_is_found_and_only_as_long_as_there_
 async def test_a_slice_whose_time_is_up_rings_for_a_successor_and_lets_its_calls_end(
     convene: Convene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.kit.lease.LENGTH", 0.5)  # not worth an argument: only here it is not 20 s
+    monkeypatch.setattr("services.work.lease.LENGTH", 0.5)  # not worth an argument: only here it is not 20 s
     rater = ScriptedRater(max_concurrency=1)
     court = await convene({"default": rater})
     await court.play(2)

@@ -15,10 +15,10 @@ from esrp.metrics import SCORES, Language
 from services.judge.lora.serving import Launch, UnusableAdapter, engine_running
 from services.judge.lora.tokenizing import Asked, JudgeTokenizer, UnusableTokenizer, load_tokenizer
 from services.judge.rating import Fault, Rater, Score, Unserved, Verdict
-from services.kit.budget import Errand
 from services.kit.chat import Attempt, ChatClient, ChatError, Door, Endpoint, Reply, Stopped, Usage, storable
-from services.kit.gate import Gate
 from services.kit.settings import JudgeSettings
+from services.work.budget import Errand
+from services.work.seats import Gate
 
 LOOK = 0.2  # seconds between looks at an engine that is starting
 LONGEST_AWAY = 600.0  # seconds that an engine is waited for; a start takes 30 to 140

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.kit.chat import Attempt, ChatError, Reply, Stopped
 from services.kit.db import FAILURES, count, json, row
-from services.kit.pace import Cause, Heard, Pace, adjusted, refilled, shares
+from services.work.pace import Cause, Heard, Pace, adjusted, refilled, shares
 
 log = structlog.get_logger()
 

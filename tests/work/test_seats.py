@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.kit.chat import ChatError, Reply, Stopped
 from services.kit.db import open_engine, rows
-from services.kit.gate import Caps, Gate, Gates
+from services.work.seats import Caps, Gate, Gates
 
 TENANT = uuid4()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.kit.pace import START, Heard, Pace, adjusted, burst, refilled, shares
+from services.work.pace import START, Heard, Pace, adjusted, burst, refilled, shares
 
 
 def heard(answered: int = 0, latency: float = 0.2, **fields: int) -> Heard:

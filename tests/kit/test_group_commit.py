@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.kit.batch import GroupCommit
+from services.kit.group_commit import GroupCommit
 
 
 async def test_what_arrives_during_a_write_is_the_next_batch() -> None:

@@ -1,6 +1,6 @@
 """What one call may cost at most."""
 
-from services.kit.budget import UNKNOWN_LENGTH, Amount, bound
+from services.work.budget import UNKNOWN_LENGTH, Amount, bound
 
 MESSAGES = [{"role": "user", "content": "你好"}]
 BYTES = len('[{"role":"user","content":"') + 6 + len('"}]')

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.chat import Attempt, Reply, Stopped
 from services.kit.db import FAILURES, count, row, rows
-from services.kit.gate import Gate
-from services.kit.lease import Slice
+from services.work.lease import Slice
+from services.work.seats import Gate
 
 log = structlog.get_logger()
 

@@ -13,9 +13,9 @@ from esrp.battery import ATTACK, ATTACKS, battery_sha256
 from esrp.cards import lacking, resisted
 from esrp.metrics import METRIC_IDS, Language
 from esrp.prompts import prompt_hashes
-from services.kit.cards import cards, configuration, identity, validated
 from services.kit.db import count, open_engine
 from services.kit.settings import JudgeSettings, Settings
+from services.work.cards import cards, configuration, identity, validated
 
 TENANT = UUID(int=1)
 USUAL = Thresholds()
