@@ -4,8 +4,9 @@ import asyncio
 
 from fastapi import FastAPI
 
-from services.analytics import cards, figures, gates
-from services.analytics.api import IMPORT, router
+from services.analytics.cards import cards
+from services.analytics.http import figures, gates
+from services.analytics.http.api import IMPORT, router
 from services.analytics.resources import Resources
 from services.kit.db import answers
 from services.kit.web import create_app as create_web_app

@@ -13,8 +13,8 @@ from esrp.api import FINAL, RaterKind
 from esrp.diversity import batch_count
 from esrp.stats import Rating
 from esrp.stats.diversity import BatchRating
-from services.analytics.batches import BatchCell
-from services.analytics.ratings import LISTED, Cell, Named, Wrong, refused
+from services.analytics.imports.diversity import BatchCell
+from services.analytics.imports.ratings import LISTED, Cell, Named, Wrong, refused
 from services.kit.db import count, json, row, rows
 
 Fields: TypeAlias = RowMapping | Mapping[str, Any]

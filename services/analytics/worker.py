@@ -8,7 +8,10 @@ import structlog
 from prometheus_client import Counter
 
 from esrp.api import FINAL
-from services.analytics import evidence, measuring, reporting, store
+from services.analytics import store
+from services.analytics.cards import measure
+from services.analytics.gates import given
+from services.analytics.report import kept
 from services.analytics.resources import Resources
 from services.jobs import AdvanceRun, MeasureAgreement, MeasureJudges, StoreRatings, SummariseRun
 from services.kit.db import forget_deleted
@@ -26,20 +29,20 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
     return {
         StoreRatings: partial(store_ratings, resources),
         SummariseRun: partial(summarise_run, resources),
-        MeasureAgreement: partial(reporting.agree, resources),
-        MeasureJudges: partial(measuring.measure_judges, resources),
+        MeasureAgreement: partial(kept.agree, resources),
+        MeasureJudges: partial(measure.measure_judges, resources),
     }
 
 
 async def look_around(resources: Resources) -> Sequence[Job]:
     """Find open runs with scores that are not here yet, or that wait for their report; and judges to be measured."""
     async with resources.engine.begin() as tx:
-        await measuring.mark_deleted(tx)
+        await measure.mark_deleted(tx)
         await forget_deleted(tx, *store.OF_A_RUN)
-        await evidence.forget(tx)
+        await given.forget(tx)
         waiting = await store.open_work(tx)
         unknown = await store.without_agreement(tx)
-        unmeasured = await measuring.marked(tx)
+        unmeasured = await measure.marked(tx)
     jobs = [SummariseRun(run["id"]) if run["unsummarised"] else StoreRatings(run["id"]) for run in waiting]
     return [*jobs, *map(MeasureAgreement, unknown), *map(MeasureJudges, unmeasured)]
 
@@ -55,7 +58,7 @@ async def store_ratings(resources: Resources, run_id: UUID) -> None:
     RATINGS.inc(stored)
     log.info("ratings.stored", run_id=str(run_id), ratings=stored)
     await resources.queue.ring(AdvanceRun(run_id))
-    await reporting.count_words(resources, run_id)
+    await kept.count_words(resources, run_id)
 
 
 async def summarise_run(resources: Resources, run_id: UUID) -> None:
@@ -68,9 +71,9 @@ async def summarise_run(resources: Resources, run_id: UUID) -> None:
     if run is None or not (run["phase"] == "analysing" or run["status"] in FINAL):
         return
     async with resources.turn(run_id):
-        written = await reporting.summarise(resources, run)
+        written = await kept.summarise(resources, run)
     async with resources.engine.begin() as tx:
-        await measuring.mark(tx, run["tenant_id"])
+        await measure.mark(tx, run["tenant_id"])
     REPORTS.inc()
     log.info("report.written", run_id=str(run_id), scored=written.coverage.scored, sha256=written.sha256)
     await resources.queue.ring(AdvanceRun(run_id), MeasureAgreement(run_id))

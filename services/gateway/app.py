@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from esrp import __version__
 from esrp.api import GateRequest, Problem, TranscriptRequest
 from esrp.suite import Suite
-from services.gateway import cards, figures, gates, panels, scenario_sets
-from services.gateway.api import router
+from services.gateway.http import figures, gates, judges, scenario_sets, shortlists
+from services.gateway.http.api import router
 from services.gateway.resources import Resources
 from services.gateway.seed import seed
 from services.kit.db import answers
@@ -58,8 +58,8 @@ def create_app(resources: Resources) -> FastAPI:
     app.include_router(router)
     app.include_router(scenario_sets.router)
     app.include_router(figures.router)
-    app.include_router(cards.router)
-    app.include_router(panels.router)
+    app.include_router(judges.router)
+    app.include_router(shortlists.router)
     app.include_router(gates.router)
     _describe_uploads(app)
     return app

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.gateway.peers import Peers
-from services.gateway.rates import RateLimit
-from services.gateway.shelf import Shelf
+from services.gateway.access.quota import RateLimit
+from services.gateway.runs.report_cache import Shelf
+from services.gateway.upstream import Peers
 from services.kit.db import open_engine
 from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import structlog
 
 from esrp.suite import BUNDLED, Suite, bundled
-from services.gateway import policies, suites
-from services.gateway.auth import FIRST_TENANT, ensure_key
+from services.gateway.access.keys import FIRST_TENANT, ensure_key
+from services.gateway.gates import policies
 from services.gateway.resources import Resources
+from services.gateway.suites import suites
 from services.kit.db import FAILURES, count
 
 log = structlog.get_logger()

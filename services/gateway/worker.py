@@ -7,9 +7,10 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from services.gateway import gating, store
+from services.gateway.gates import verdicts
 from services.gateway.resources import Resources
-from services.gateway.runs import Place, advanced
+from services.gateway.runs import store
+from services.gateway.runs.plan import Place, advanced
 from services.jobs import AdvanceRun, DiversitySlice, JudgeSlice, PlanRun, SummariseRun
 from services.kit.queue import Job
 from services.kit.worker import Handler
@@ -42,7 +43,7 @@ async def advance_run(resources: Resources, run_id: UUID) -> None:
         await store.warn_of_failures(tx, run)
         place = advanced(run, counts, await store.reasons(tx, run_id) if counts.summarised else [])
         gated = place.status == "succeeded" and run["gate"] is not None and run["verdict"] is None
-        ours = gated and await gating.claim(tx, run)
+        ours = gated and await verdicts.claim(tx, run)
         if not gated and place != Place(run["status"], run["phase"]):
             await store.move(tx, run, place)
             log.info("run.moved", run_id=str(run_id), status=place.status, phase=place.phase)
@@ -50,7 +51,7 @@ async def advance_run(resources: Resources, run_id: UUID) -> None:
                 RUNS.labels(place.status).inc()
     if not gated:
         await resources.queue.ring(*_next(run_id, place, moved=place != Place(run["status"], run["phase"])))
-    elif ours and await gating.settle(resources, run):
+    elif ours and await verdicts.settle(resources, run):
         await resources.queue.ring(AdvanceRun(run_id))
 
 

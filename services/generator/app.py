@@ -3,9 +3,9 @@
 from fastapi import FastAPI
 
 from esrp.api import Check
-from services.generator.checking import CheckJob, Probe, ProbeJob, check, probe
 from services.generator.resources import Resources
 from services.generator.speakers import candidate, door
+from services.generator.trial import CheckJob, Probe, ProbeJob, check, probe
 from services.kit.db import answers
 from services.kit.web import create_app as create_web_app
 

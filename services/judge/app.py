@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from services.judge.api import scores
-from services.judge.probing import probing
+from services.judge.battery import probing
 from services.judge.resources import Resources
 from services.kit.db import answers
 from services.kit.web import create_app as create_web_app

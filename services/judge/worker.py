@@ -15,9 +15,9 @@ from esrp.dialogue import Dialogue, Turn
 from esrp.metrics import METRICS
 from esrp.suite import Suite
 from services.jobs import AdvanceRun, DiversitySlice, JudgeSlice, StoreRatings
-from services.judge import batches, store
-from services.judge.batches import ClaimedBatch, GivenBatch
+from services.judge import diversity_store, store
 from services.judge.diversity import BatchVerdict, rate_batch
+from services.judge.diversity_store import ClaimedBatch, GivenBatch
 from services.judge.panel import PanelRater
 from services.judge.rating import Fault, Unserved, Verdict
 from services.judge.resources import Bench, Resources
@@ -45,10 +45,10 @@ async def look_around(resources: Resources) -> Sequence[Job]:
     """Find runs with dialogues or batches that nobody rates."""
     async with resources.engine.begin() as tx:
         await forget_deleted(tx, "judge.verdicts", "judge.diversity_verdicts", "judge.diversity_plans")
-        await batches.free_abandoned(tx)
+        await diversity_store.free_abandoned(tx)
         await store.free_abandoned(tx)
         unrated: list[Job] = [JudgeSlice(run_id) for run_id in await store.unrated_runs(tx)]
-        return unrated + [DiversitySlice(run_id) for run_id in await batches.unrated_runs(tx)]
+        return unrated + [DiversitySlice(run_id) for run_id in await diversity_store.unrated_runs(tx)]
 
 
 async def judge_slice(resources: Resources, run_id: UUID) -> None:
@@ -112,7 +112,7 @@ class Dialogues:
         """
         await store.expect(tx, self.run)
         await store.retry_failed(tx, self.run)
-        if await batches.is_due(tx, self.run):
+        if await diversity_store.is_due(tx, self.run):
             await self.resources.queue.ring(DiversitySlice(self.run["id"]))
 
     async def claim(self, tx: AsyncConnection, judge: str, slice_id: UUID, *, wanted: int, cap: int) -> list[Claimed]:
@@ -173,7 +173,7 @@ class Batches:
     @property
     def judges(self) -> Sequence[str]:
         """Those that rate diversity."""
-        return batches.judges_of(self.run)
+        return diversity_store.judges_of(self.run)
 
     @cached_property
     def suite(self) -> Suite:
@@ -182,13 +182,13 @@ class Batches:
 
     async def expect(self, tx: AsyncConnection) -> None:
         """See ``Docket``."""
-        await batches.expect(tx, self.run["id"])
+        await diversity_store.expect(tx, self.run["id"])
 
     async def claim(
         self, tx: AsyncConnection, judge: str, slice_id: UUID, *, wanted: int, cap: int
     ) -> list[ClaimedBatch]:
         """See ``Docket``."""
-        return await batches.claim(tx, self.run["id"], judge, slice_id, wanted=wanted, cap=cap)
+        return await diversity_store.claim(tx, self.run["id"], judge, slice_id, wanted=wanted, cap=cap)
 
     async def rate(self, claimed: ClaimedBatch, errand: Errand) -> GivenBatch:
         """See ``Docket``."""
@@ -200,7 +200,7 @@ class Batches:
 
     async def save(self, tx: AsyncConnection, slice_id: UUID, given: Sequence[GivenBatch]) -> list[bool]:
         """See ``Docket``."""
-        return await batches.save(tx, slice_id, given)
+        return await diversity_store.save(tx, slice_id, given)
 
     def count(self, claimed: ClaimedBatch, given: GivenBatch) -> None:
         """See ``Docket``."""
@@ -214,7 +214,7 @@ class Batches:
 
     async def is_left(self, tx: AsyncConnection) -> bool:
         """See ``Docket``."""
-        return await batches.is_left(tx, self.run["id"])
+        return await diversity_store.is_left(tx, self.run["id"])
 
     async def _rated(self, claimed: ClaimedBatch, errand: Errand) -> BatchVerdict:
         rater = self.resources.rater(claimed.judge)

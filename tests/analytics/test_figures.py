@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from esrp.api import Report
-from services.analytics import exporting, reporting
+from services.analytics import exports
+from services.analytics.report import kept
 from services.analytics.worker import handlers, look_around, store_ratings
 from services.jobs import MeasureAgreement
 from services.kit.ids import encode
@@ -194,22 +195,22 @@ async def test_agreement_is_computed_when_ratings_change_and_belongs_to_these_ra
     await world.send(csv([*world.rows(run, 4), *world.rows(run, 5, rater="r2")]))
     assert world.queue.jobs[-1] == MeasureAgreement(run)
     assert (await world.report(run))["agreement"] is None
-    await reporting.agree(world.resources, run)
+    await kept.agree(world.resources, run)
     first = (await world.report(run))["agreement"]
     assert (first["kind"], first["cells"], first["acc"], first["acc_soft"]) == ("human", 54, 0, 1)
     changed = {**world.rows(run, 5)[0], "rater": "r3"}
     await world.send(csv([changed]))
     assert (await world.report(run))["agreement"] is None
-    await reporting.agree(world.resources, run)
+    await kept.agree(world.resources, run)
     assert (await world.report(run))["agreement"]["pairs"] == 56
 
 
 async def test_agreement_twice_is_computed_once(world: World) -> None:
     run = await finished(world)
     await world.send(csv([*world.rows(run, 4), *world.rows(run, 5, rater="r2")]))
-    await asyncio.gather(*(reporting.agree(world.resources, run) for _ in range(3)))
+    await asyncio.gather(*(kept.agree(world.resources, run) for _ in range(3)))
     at = await world.db.fetchval("SELECT created_at FROM analytics.agreements")
-    await reporting.agree(world.resources, run)
+    await kept.agree(world.resources, run)
     assert await world.db.fetchval("SELECT created_at FROM analytics.agreements") == at
 
 
@@ -226,7 +227,7 @@ async def test_a_deleted_run_leaves_nothing(world: World) -> None:
     run = await finished(world, 1, 15)
     await world.send(csv([*world.rows(run, 4), *world.rows(run, 5, rater="r2")]))
     await send(world, batches(run, 3))
-    await reporting.agree(world.resources, run)
+    await kept.agree(world.resources, run)
     await world.report(run)
     await world.db.execute("INSERT INTO gateway.deletions (run_id, tenant_id) VALUES ($1, $2)", run, TENANT)
     await world.db.execute("DELETE FROM gateway.runs WHERE id = $1", run)
@@ -281,7 +282,7 @@ async def test_markdown_shows_all_of_it(world: World) -> None:
     run = await judged(world)
     both = [*people(world, run, 64), *({**row, "rater": "r2"} for row in people(world, run, 64))]
     await world.send(csv(both), **SAMPLE)
-    await reporting.agree(world.resources, run)
+    await kept.agree(world.resources, run)
     text = (await world.client.get(f"/internal/runs/{run}/report?tenant={TENANT}&format=md")).text
     wanted = ["## Judges and people side by side", "## Agreement", "## Judges against people", "## By character"]
     for heading in [*wanted, "## Best and worst dialogues", "**Diversity", "## What this report does not show"]:
@@ -399,10 +400,10 @@ async def test_a_series_is_of_one_judge_suite_and_candidate(world: World) -> Non
 
 
 async def test_slow_readers_of_exports_hold_no_connection(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "PAGE", 2)
+    monkeypatch.setattr(exports, "PAGE", 2)
     run = await finished(world)
     await world.send(csv(world.rows(run, 4)))
-    readers: list[AsyncIterator[bytes]] = [exporting.ratings(world.resources.engine, run, "csv") for _ in range(20)]
+    readers: list[AsyncIterator[bytes]] = [exports.ratings(world.resources.engine, run, "csv") for _ in range(20)]
     begun = [await anext(reader) for reader in readers]  # more than the pool has connections
     async with asyncio.timeout(20):
         assert (await world.report(run))["overall"]["mean"] == 4

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from esrp.metrics import METRIC_IDS
-from services.analytics.ratings import parse, resolve, run_ids
+from services.analytics.imports.ratings import parse, resolve, run_ids
 from services.analytics.worker import summarise_run
 from services.kit.ids import encode
 from tests.analytics.conftest import TENANT, World, csv

@@ -16,7 +16,7 @@ from esrp.api import JudgeCard
 from esrp.metrics import METRIC_IDS
 from esrp.prompts import prompt_hashes
 from services.analytics.app import create_app
-from services.analytics.measuring import Material, Rated, measure_judges, measures
+from services.analytics.cards.measure import Material, Rated, measure_judges, measures
 from services.analytics.resources import Resources
 from services.analytics.worker import handlers, look_around, store_ratings
 from services.jobs import MeasureJudges

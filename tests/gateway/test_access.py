@@ -6,7 +6,7 @@ import re
 import httpx2
 import pytest
 
-from services.gateway.rates import RateLimit
+from services.gateway.access.quota import RateLimit
 from services.gateway.resources import Resources
 from services.kit.db import open_engine
 from services.kit.ids import decode

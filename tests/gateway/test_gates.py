@@ -7,9 +7,9 @@ import pytest
 
 from esrp.errors import EsrpError
 from esrp.policies import bundled
-from services.gateway import gating
-from services.gateway.peers import Forwarded
+from services.gateway.gates import verdicts
 from services.gateway.resources import Resources
+from services.gateway.upstream import Forwarded
 from services.kit.db import count, row
 from services.kit.ids import decode
 from tests.builders import a_run_request
@@ -158,13 +158,13 @@ async def test_a_verdict_waits_while_the_analytics_service_is_away(
     async with resources.engine.begin() as tx:
         found = await row(tx, "SELECT * FROM gateway.runs WHERE id = :id", id=decode("run", run))
         assert found is not None
-        assert await gating.claim(tx, found)
-        assert not await gating.claim(tx, found)  # somebody is at it
+        assert await verdicts.claim(tx, found)
+        assert not await verdicts.claim(tx, found)  # somebody is at it
 
-    assert not await gating.settle(resources, found)
+    assert not await verdicts.settle(resources, found)
 
     async with resources.engine.begin() as tx:
-        assert await gating.claim(tx, found)  # and may be again at once
+        assert await verdicts.claim(tx, found)  # and may be again at once
     assert (await client.get(f"/v1/runs/{run}")).json()["verdict"] is None
     answer = await client.post(f"/v1/runs/{run}/gate", json={"gate": "smoke"})
     assert (answer.status_code, answer.json()["retryable"]) == (503, True)
@@ -184,7 +184,7 @@ async def test_a_gate_that_cannot_be_decided_leaves_no_run_waiting(
 
     monkeypatch.setattr(resources.peers, "call", refused)
 
-    assert await gating.settle(resources, found)
+    assert await verdicts.settle(resources, found)
 
     assert (await client.get(f"/v1/runs/{run}")).json()["verdict"] == "error"
     async with resources.engine.begin() as tx:

@@ -5,7 +5,7 @@ from typing import Any
 
 from esrp.api import RunRequest
 from esrp.prompts.lora import LORA_VERSION
-from services.gateway.runs import order
+from services.gateway.runs.plan import order
 from services.kit.settings import Settings
 from tests.builders import a_run_request, a_suite
 

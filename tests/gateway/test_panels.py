@@ -10,8 +10,8 @@ from esrp.api import RunRequest, Shortlist, ShortlistLinks, ShortlistRow
 from esrp.metrics import METRIC_IDS
 from esrp.prompts.diversity import diversity_hashes
 from esrp.suite import Suite, bundled
-from services.gateway.runs import Order, Recorded, order
-from services.gateway.shortlists import COLUMNS, as_csv, as_markdown, ranked
+from services.gateway.runs.plan import Order, Recorded, order
+from services.gateway.runs.shortlists import COLUMNS, as_csv, as_markdown, ranked
 from services.kit.settings import JudgeSettings, ModelSettings, Settings
 from tests.builders import a_run_request
 

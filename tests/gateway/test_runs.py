@@ -8,7 +8,7 @@ import pytest
 
 from esrp.api import RunError
 from services.gateway.resources import Resources
-from services.gateway.runs import Counts, Place, advanced
+from services.gateway.runs.plan import Counts, Place, advanced
 from services.kit.db import row
 from services.kit.ids import decode
 from tests.builders import a_run_request, a_suite

@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 
 from esrp.prompts.diversity import diversity_hashes
 from services.jobs import AdvanceRun, DiversitySlice, JudgeSlice, StoreRatings
-from services.judge import batches
+from services.judge import diversity_store
 from services.judge.panel import PanelRater, panel_rater
 from services.judge.worker import diversity_slice, judge_slice, look_around
 from services.kit.chat import ChatClient
@@ -59,7 +59,7 @@ async def states(court: Court) -> dict[str, int]:
 async def leased(court: Court, seconds: int) -> None:
     """Somebody else holds all batches of the run for that long."""
     async with court.resources.engine.begin() as tx:
-        await batches.expect(tx, court.run_id)
+        await diversity_store.expect(tx, court.run_id)
     slice_id = uuid4()
     await court.do(
         "INSERT INTO judge.slices VALUES (:id, :id, :run, now() + make_interval(secs => :seconds))",

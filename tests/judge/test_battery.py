@@ -19,8 +19,8 @@ from esrp.metrics import METRIC_IDS, Language
 from esrp.prompts.judging import judge_messages
 from esrp.prompts.lora import lora_prompts
 from services.judge.app import create_app
+from services.judge.battery import rated
 from services.judge.panel import scores_in
-from services.judge.probing import rated
 from services.judge.rating import Fault, Score, Verdict
 from services.judge.resources import Resources, open_resources
 from services.kit.chat import Usage

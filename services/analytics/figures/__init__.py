@@ -1,0 +1,1 @@
+"""Breakdowns, comparisons and leaderboards."""

@@ -1,0 +1,111 @@
+"""Two runs side by side: paired differences on the same dialogues, if both were measured alike (STATISTICS 6)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from esrp.api import Choice, Comparison, DifferenceOut, RaterKind, Raters
+from esrp.api import Intervals as Bounds
+from esrp.errors import NotComparable
+from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.stats import Difference, Rating, Ratings, differences
+from esrp.stats.calibration import Rectified, rectified_difference
+from services.analytics.figures.breakdown import method
+from services.analytics.gates.given import SAME
+from services.analytics.report.build import bounds, rounded
+from services.analytics.report.calibration import calibrated
+from services.analytics.store import Fields
+from services.kit.ids import encode
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A run with its ratings by kind; ``sampling`` says of dialogues that people rated how they were chosen."""
+
+    run: Fields
+    ratings: Mapping[RaterKind, Sequence[Rating]]
+    sampling: Mapping[str, str]
+
+
+def differs(run: Fields, other: Fields) -> list[str]:
+    """What makes the two not comparable: suite, simulator, judges, rounds."""
+    return [name for name in SAME if run["manifest"].get(name) != other["manifest"].get(name)]
+
+
+def compare(candidate: Side, baseline: Side, asked: Choice) -> Comparison:
+    """Candidate − baseline; ``NotComparable`` says in what the runs differ.
+
+    By ``auto`` calibrated if both can be and what they share can too, else judges' ratings if both have them, else
+    people's.
+    """
+    if different := differs(candidate.run, baseline.run):
+        raise NotComparable(different)
+    rectified = _rectified(candidate, baseline) if asked in ("auto", "calibrated") else None
+    if rectified is not None or asked == "calibrated":
+        return _out(candidate, baseline, "calibrated", _calibrated(rectified), "")
+    kind = asked if asked != "auto" else _shared(candidate, baseline)
+    ours, theirs = (Ratings.of(side.ratings.get(kind, ()) if kind else ()) for side in (candidate, baseline))
+    found = differences(ours, theirs)
+    numbers: dict[str, DifferenceOut] = {
+        "overall": difference(found.overall),
+        **{str(name): difference(of) for name, of in found.dimensions.items()},
+        **{name: difference(of) for name, of in found.metrics.items()},
+    }
+    return _out(candidate, baseline, kind, numbers, found.seed)
+
+
+def difference(found: Difference) -> DifferenceOut:
+    """As clients see it."""
+    ci = {name: bounds(getattr(found.intervals, name)) for name in ("suite", "dialogue", "population")}
+    return DifferenceOut(difference=rounded(found.difference), n=found.n, se=rounded(found.se), ci=Bounds(**ci))
+
+
+def _shared(candidate: Side, baseline: Side) -> RaterKind | None:
+    kinds = candidate.ratings.keys() & baseline.ratings.keys()
+    if "judge" in kinds:
+        return "judge"
+    return "human" if "human" in kinds else None
+
+
+def _rectified(candidate: Side, baseline: Side) -> Rectified | None:
+    """The calibrated difference, if both runs have calibrated means and so have the dialogues that they share."""
+    sides = [
+        calibrated({kind: Ratings.of(rows) for kind, rows in side.ratings.items()}, side.ratings, side.sampling)
+        for side in (candidate, baseline)
+    ]
+    if any(side is None or side.overall is None for side in sides):
+        return None
+    ours, theirs = (side.both for side in sides if side is not None)
+    found = rectified_difference(ours, theirs)
+    return found if found.estimate(_columns(METRIC_IDS)) is not None else None
+
+
+def _calibrated(found: Rectified | None) -> dict[str, DifferenceOut]:
+    named = {"overall": METRIC_IDS, **{str(d): metrics_of(d) for d in DIMENSIONS}, **{m: (m,) for m in METRIC_IDS}}
+    return {name: _rectified_out(found, metrics) for name, metrics in named.items()}
+
+
+def _rectified_out(found: Rectified | None, metrics: Sequence[str]) -> DifferenceOut:
+    known = found.estimate(_columns(metrics)) if found else None
+    if known is None:
+        return DifferenceOut(difference=None, n=0, se=None, ci=Bounds(suite=None, dialogue=None, population=None))
+    ci = Bounds(suite=bounds(known.interval), dialogue=None, population=None)
+    return DifferenceOut(difference=rounded(known.mean), n=known.n_human, se=rounded(known.se), ci=ci)
+
+
+def _columns(metrics: Sequence[str]) -> list[int]:
+    return [METRIC_IDS.index(metric) for metric in metrics]
+
+
+def _out(
+    candidate: Side, baseline: Side, raters: Raters | None, numbers: Mapping[str, DifferenceOut], seed: str
+) -> Comparison:
+    return Comparison(
+        baseline=encode("run", baseline.run["id"]),
+        candidate=encode("run", candidate.run["id"]),
+        suite=candidate.run["suite_label"],
+        raters=raters,
+        overall=numbers["overall"],
+        dimensions={name: numbers[name] for name in DIMENSIONS},
+        metrics={name: numbers[name] for name in METRIC_IDS},
+        method=method(seed),
+    )

@@ -1,0 +1,1 @@
+"""A release gate's verdict on a run."""

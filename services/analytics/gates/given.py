@@ -1,0 +1,153 @@
+"""What a gate looks at, from the database: a run's ratings and batches, its plan, and the reasons that raters gave."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.api import GateVerdict
+from esrp.stats import Evidence, Rating, Ratings
+from esrp.stats.diversity import BatchRating
+from services.analytics import store
+from services.analytics.report.calibration import labelled
+from services.kit.db import count, json, row, rows
+from services.kit.ids import uuid7
+from services.kit.settings import Settings
+from services.work.cards import validated
+
+SAME = ("suite", "simulator", "judges", "rounds")  # of the manifest: what makes two runs comparable (STATISTICS 6)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A run with its ratings; ``pairs``: how many its suite has of a character and a scenario.
+
+    ``sampling`` says of dialogues that people rated how they were chosen, ``batches`` are ratings of diversity.
+    """
+
+    run: RowMapping | Mapping[str, Any]
+    ratings: Sequence[Rating]
+    sampling: Mapping[str, str]
+    batches: Sequence[BatchRating]
+    planned: int
+    pairs: int
+    unvalidated: tuple[str, ...]
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """As the gate looks at it; this takes a while."""
+        return Evidence(
+            ratings=Ratings.of(self.ratings),
+            planned=self.planned,
+            judges=len(self.run["judges"]),
+            unvalidated=self.unvalidated,
+            corrected=Ratings.of(self._correcting()),
+            diversity=self.batches,
+        )
+
+    def differs(self, other: "Seen") -> list[str]:
+        """What makes the two not comparable."""
+        ours, theirs = self.run["manifest"], other.run["manifest"]
+        return [name for name in SAME if ours.get(name) != theirs.get(name)]
+
+    def _correcting(self) -> Sequence[Rating]:
+        judges = [rating for rating in self.ratings if rating.kind == "judge"]
+        people = [rating for rating in self.ratings if rating.kind != "judge"]
+        how, labels = labelled({rating.dialogue for rating in judges}, people, self.sampling)
+        return [*judges, *labels] if how else []
+
+
+async def seen(tx: AsyncConnection, settings: Settings, run_id: UUID, tenant_id: UUID) -> Seen | None:
+    """The run, if it is the tenant's."""
+    run = await store.run(tx, run_id, tenant_id)
+    if run is None:
+        return None
+    size = await _size(tx, run_id)
+    ratings = await store.ratings(tx, run_id)
+    return Seen(
+        run=run,
+        ratings=ratings,
+        sampling=await store.sampling(tx, run_id),
+        batches=await store.diversity_ratings(tx, run_id),
+        planned=max(run["plan"]["dialogues"], size["dialogues"]),
+        pairs=size["pairs"],
+        unvalidated=await _unvalidated(tx, settings, run, ratings),
+    )
+
+
+async def _size(tx: AsyncConnection, run_id: UUID) -> RowMapping:
+    found = await row(
+        tx,
+        """
+        SELECT jsonb_array_length(s.document -> 'characters') * jsonb_array_length(s.document -> 'scenarios') AS pairs,
+            (SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id) AS dialogues
+        FROM gateway.runs_v1 r JOIN gateway.suites_v1 s ON s.id = r.suite_id WHERE r.id = :run
+        """,
+        run=run_id,
+    )
+    assert found is not None
+    return found
+
+
+async def _unvalidated(
+    tx: AsyncConnection, settings: Settings, run: RowMapping, ratings: Sequence[Rating]
+) -> tuple[str, ...]:
+    """Judges whose scores are there and that nobody has held against people; imported ones are not known here."""
+    known = await validated(tx, settings, run)
+    rated = {rating.rater for rating in ratings if rating.kind == "judge"}
+    return tuple(sorted(name for name in rated | set(run["judges"]) if not known.get(name)))
+
+
+# --- reasons, and what is kept ----------------------------------------------------------------------------------------
+
+
+async def reasons(
+    tx: AsyncConnection, runs: Collection[UUID], dialogues: Collection[str], kind: str
+) -> dict[str, list[RowMapping]]:
+    """The ratings of some dialogues of these runs with their explanations, by dialogue."""
+    found = await rows(
+        tx,
+        "SELECT dialogue_id::text AS dialogue, metric, rater, score, explanation FROM analytics.ratings"
+        " WHERE run_id = ANY(CAST(:runs AS uuid[])) AND dialogue_id = ANY(CAST(:dialogues AS uuid[])) AND kind = :kind"
+        " ORDER BY rater, metric",
+        runs=list(runs),
+        dialogues=list(dialogues),
+        kind=kind,
+    )
+    by_dialogue: dict[str, list[RowMapping]] = {}
+    for rating in found:
+        by_dialogue.setdefault(rating["dialogue"], []).append(rating)
+    return by_dialogue
+
+
+async def keep(
+    tx: AsyncConnection, run: RowMapping | Mapping[str, Any], baseline: UUID | None, verdict: GateVerdict, heard: Any
+) -> None:
+    """Keep a verdict, and what the judges said anew for it."""
+    await count(
+        tx,
+        "INSERT INTO analytics.gates (id, tenant_id, run_id, revision, baseline_run_id, verdict, document, sentinel)"
+        " VALUES (:id, :tenant, :run, :revision, :baseline, :verdict, CAST(:document AS json),"
+        " CAST(:sentinel AS jsonb))",
+        id=uuid7(),
+        tenant=run["tenant_id"],
+        run=run["id"],
+        revision=run["revision"],
+        baseline=baseline,
+        verdict=verdict.verdict,
+        document=verdict.model_dump_json(),
+        sentinel=json(heard),
+    )
+
+
+async def forget(tx: AsyncConnection) -> None:
+    """Verdicts on deleted runs, or against them, hold words about their dialogues: they go with them."""
+    await count(
+        tx,
+        "DELETE FROM analytics.gates g USING gateway.deletions_v1 d"
+        " WHERE g.run_id = d.run_id OR g.baseline_run_id = d.run_id",
+    )

@@ -1,0 +1,413 @@
+"""A release gate's verdict: what was decided, why in words, where it is worst, and what would decide what is open."""
+
+import asyncio
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.api import GateBaseline, GateRule, GateVerdict, Given, RatedDialogue, SentinelOut, WorstPair
+from esrp.dialogue import Frozen
+from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.policies import Policy
+from esrp.stats import Rating, Ratings, Rule, Verdict, decide
+from esrp.stats.sentinel import shift
+from services.analytics.gates import given
+from services.analytics.gates.given import Seen
+from services.analytics.resources import Resources
+from services.kit.ids import encode
+
+DIGITS = 10  # of every number
+WORST = 3  # dialogues shown of each failed metric
+MOST_REPLICATES = 20  # of a run
+DAY = 86_400
+
+
+class Against(Frozen):
+    """The baseline that the gateway found, and the name by which the policy calls it."""
+
+    run: UUID
+    name: str | None
+    finished_at: datetime | None
+
+
+class Heard(Frozen):
+    """What a judge says now: scores by dialogue of the baseline and metric."""
+
+    judge: str
+    asked: int
+    scores: dict[str, dict[str, int]]
+    error: str | None
+
+
+class Ask(Frozen):
+    """A run is to be held against this policy."""
+
+    gate: str | None
+    policy: Policy
+    baseline: Against | None
+    sentinel: tuple[Heard, ...] = Field(())
+
+
+async def evaluate(resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime) -> GateVerdict | None:
+    """The verdict on the tenant's run, kept with its evidence; ``None`` if there is no such run.
+
+    It holds no connection while it counts. Ratings that change meanwhile are not in it.
+    """
+    async with resources.engine.connect() as tx:
+        await tx.execution_options(isolation_level="REPEATABLE READ")  # both runs as they were at one time
+        ours = await given.seen(tx, resources.settings, run_id, tenant_id)
+        if ours is None:
+            return None
+        theirs = None
+        if ask.baseline is not None:
+            theirs = await given.seen(tx, resources.settings, ask.baseline.run, tenant_id)
+    found = await asyncio.to_thread(_judged, ask, ours, theirs)
+    async with resources.engine.begin() as tx:
+        worst = await _told(tx, found, ours, theirs)
+        verdict = _out(ask, found, ours, theirs, worst, now)
+        baseline_id = theirs.run["id"] if theirs else None
+        await given.keep(tx, ours.run, baseline_id, verdict, [item.model_dump() for item in ask.sentinel])
+    return verdict
+
+
+# --- deciding ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was decided, what the sentinels found, and the dialogues where it is worst."""
+
+    verdict: Verdict
+    sentinels: list[SentinelOut]
+    worst: list["Pair"]
+
+    @property
+    def moved(self) -> list[SentinelOut]:
+        """Judges that cannot be taken for those who rated the baseline."""
+        return [item for item in self.sentinels if item.outcome != "steady"]
+
+    @property
+    def unsteady(self) -> bool:
+        """Whether that leaves open what was decided."""
+        return bool(self.moved) and not self.verdict.errors and self.verdict.raters != "human"
+
+
+def _judged(ask: Ask, ours: Seen, theirs: Seen | None) -> Found:
+    differs = ours.differs(theirs) if theirs else []
+    verdict = decide(ask.policy, ours.evidence, theirs.evidence if theirs else None, differs=differs)
+    sentinels = [_sentinel(item, theirs.ratings, ask.policy.confidence) for item in ask.sentinel] if theirs else []
+    found = Found(verdict, sentinels, [])
+    if verdict.errors or found.unsteady:
+        return found
+    failed = [rule for rule in verdict.rules if rule.outcome == "fail" and rule.metric != "diversity"]
+    mine = _by_pair(ours, _kind(verdict)) if failed else {}
+    yours = _by_pair(theirs, _kind(verdict)) if failed and theirs else {}
+    return Found(verdict, sentinels, [pair for rule in failed for pair in _worst(rule, mine, yours)])
+
+
+def _kind(verdict: Verdict) -> str:
+    """Whose scores and reasons are shown: calibrated means stand on the judges' scores of every dialogue."""
+    return "human" if verdict.raters == "human" else "judge"
+
+
+def _sentinel(heard: Heard, ratings: Sequence[Rating], confidence: float) -> SentinelOut:
+    stored = [r for r in ratings if r.dialogue in heard.scores and (r.kind, r.rater) == ("judge", heard.judge)]
+    fresh = [
+        r._replace(score=heard.scores[r.dialogue][r.metric]) for r in stored if r.metric in heard.scores[r.dialogue]
+    ]
+    found = shift(Ratings.of(fresh), Ratings.of(stored), confidence=confidence)
+    error = heard.error
+    if error is None and found.interval is None:
+        error = "Too few dialogues were rated again to tell."
+    return SentinelOut(
+        judge=heard.judge,
+        outcome="failed" if error else "shifted" if found.shifted else "steady",
+        dialogues=found.pairs,
+        difference=_rounded(found.difference),
+        interval=found.interval and (round(found.interval.low, DIGITS), round(found.interval.high, DIGITS)),
+        shifted=[] if error else list(found.shifted),
+        message=error,
+    )
+
+
+# --- where it is worst ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A dialogue and its mean rating on each metric that was rated."""
+
+    id: str
+    character: str
+    scenario: str | None
+    scores: Mapping[str, float]
+
+    def on(self, metrics: Sequence[str]) -> float | None:
+        """Its score on an endpoint; ``None`` where a metric of it has no rating."""
+        found = [self.scores[metric] for metric in metrics if metric in self.scores]
+        return sum(found) / len(found) if len(found) == len(metrics) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What was said in one scenario with either bot; of several replicates, the lowest of ours, the highest of theirs.
+
+    ``difference`` is that of the means over replicates.
+    """
+
+    metric: str
+    difference: float | None
+    ours: Played
+    score: float
+    theirs: Played | None
+    their_score: float | None
+
+
+ByPair = Mapping[tuple[str, str], Sequence[Played]]
+
+
+def _by_pair(seen: Seen, kind: str) -> dict[tuple[str, str], list[Played]]:
+    """The run's rated dialogues by character and scenario; one from own logs stands alone."""
+    sums: dict[tuple[str, str, str | None], dict[str, list[int]]] = {}
+    for rating in seen.ratings:
+        if rating.kind == kind:
+            key = rating.dialogue, rating.character, rating.scenario
+            sums.setdefault(key, {}).setdefault(rating.metric, []).append(rating.score)
+    pairs: dict[tuple[str, str], list[Played]] = {}
+    for (id, character, scenario), scores in sorted(sums.items(), key=lambda item: item[0][0]):
+        played = Played(id, character, scenario, {metric: sum(all) / len(all) for metric, all in scores.items()})
+        pairs.setdefault((character, scenario if scenario is not None else f"\0{id}"), []).append(played)
+    return pairs
+
+
+def _worst(rule: Rule, ours: ByPair, theirs: ByPair) -> list[Pair]:
+    """Where the difference is lowest, or of a floor the score itself."""
+    metrics = _metrics(rule.metric)
+    pairs = [_pair(rule.metric, metrics, ours[key], theirs.get(key, ())) for key in sorted(ours)]
+    found = [pair for pair in pairs if pair is not None and (rule.kind == "floor" or pair.difference is not None)]
+
+    def badness(pair: Pair) -> tuple[float, float]:
+        return (pair.score, 0.0) if rule.kind == "floor" or pair.difference is None else (pair.difference, pair.score)
+
+    return sorted(found, key=badness)[:WORST]
+
+
+def _pair(metric: str, metrics: Sequence[str], ours: Sequence[Played], theirs: Sequence[Played]) -> Pair | None:
+    mine = [(score, played) for played in ours if (score := played.on(metrics)) is not None]
+    yours = [(score, played) for played in theirs if (score := played.on(metrics)) is not None]
+    if not mine:
+        return None
+    score, lowest = min(mine, key=lambda one: (one[0], one[1].id))
+    if not yours:
+        return Pair(metric, None, lowest, score, None, None)
+    their_score, highest = max(yours, key=lambda one: (one[0], one[1].id))
+    difference = sum(s for s, _ in mine) / len(mine) - sum(s for s, _ in yours) / len(yours)
+    return Pair(metric, difference, lowest, score, highest, their_score)
+
+
+def _metrics(endpoint: str) -> Sequence[str]:
+    dimensions = {str(dimension): metrics_of(dimension) for dimension in DIMENSIONS}
+    return METRIC_IDS if endpoint == "overall" else dimensions.get(endpoint, (endpoint,))
+
+
+async def _told(tx: AsyncConnection, found: Found, ours: Seen, theirs: Seen | None) -> list[WorstPair]:
+    """The worst dialogues with what the raters said of them."""
+    shown = [played.id for pair in found.worst for played in (pair.ours, pair.theirs) if played is not None]
+    runs = [seen.run["id"] for seen in (ours, theirs) if seen is not None]
+    reasons = await given.reasons(tx, runs, shown, _kind(found.verdict)) if shown else {}
+    return [_pair_out(pair, reasons) for pair in found.worst]
+
+
+def _pair_out(pair: Pair, reasons: Mapping[str, Sequence[RowMapping]]) -> WorstPair:
+    def rated(played: Played, score: float) -> RatedDialogue:
+        id = encode("dlg", UUID(played.id))
+        said = [rating for rating in reasons.get(played.id, ()) if rating["metric"] in _metrics(pair.metric)]
+        given = [Given(**{name: rating[name] for name in Given.model_fields}) for rating in said]
+        return RatedDialogue(dialogue=id, score=round(score, DIGITS), link=f"/v1/dialogues/{id}", ratings=given)
+
+    theirs, their_score = pair.theirs, pair.their_score
+    return WorstPair(
+        metric=pair.metric,
+        character=pair.ours.character,
+        scenario=pair.ours.scenario,
+        difference=_rounded(pair.difference),
+        candidate=rated(pair.ours, pair.score),
+        baseline=None if theirs is None or their_score is None else rated(theirs, their_score),
+    )
+
+
+# --- the answer -------------------------------------------------------------------------------------------------------
+
+
+def _out(
+    ask: Ask, found: Found, ours: Seen, theirs: Seen | None, worst: Sequence[WorstPair], now: datetime
+) -> GateVerdict:
+    verdict, policy, unsteady = found.verdict, ask.policy, found.unsteady
+    # A judge that has moved is not made up for by `on_inconclusive: pass`: nothing that it said can be relied on.
+    left_open = "fail" if policy.on_inconclusive == "fail" else "inconclusive"
+    needed = None if unsteady else verdict.needed_dialogues
+    commands = list(_commands(needed, ours, theirs if _is_about_margins(verdict) else None)) if needed else []
+    return GateVerdict(
+        run=encode("run", ours.run["id"]),
+        gate=ask.gate,
+        policy=policy,
+        verdict=left_open if unsteady else verdict.verdict,
+        failing=[] if unsteady else list(verdict.failing),
+        warnings=[*verdict.warnings, *_of_itself(ours, theirs), *(_about(item) for item in found.moved)],
+        errors=list(verdict.errors),
+        explanation=list(_words(ask, found, ours, theirs, needed, commands)),
+        rules=[_rule(rule) for rule in verdict.rules],
+        needed_dialogues=needed,
+        commands=commands,
+        baseline=theirs and _baseline(ask, theirs, now),
+        raters=verdict.raters,
+        worst=list(worst),
+        sentinel=found.sentinels,
+        created_at=now,
+    )
+
+
+def _of_itself(ours: Seen, theirs: Seen | None) -> list[str]:
+    """After a promotion the same job, run again, holds its run against itself."""
+    return ["baseline_is_the_run"] if theirs is not None and theirs.run["id"] == ours.run["id"] else []
+
+
+def _about(item: SentinelOut) -> str:
+    return f"{'judge_shifted' if item.outcome == 'shifted' else 'sentinel_failed'}: {item.judge}"
+
+
+def _rule(rule: Rule) -> GateRule:
+    return GateRule(
+        metric=rule.metric,
+        kind=rule.kind,
+        estimate=_rounded(rule.estimate),
+        bound=_rounded(rule.bound),
+        threshold=rule.threshold,
+        outcome=rule.outcome,
+        worst_bound=_rounded(rule.worst_bound),
+    )
+
+
+def _baseline(ask: Ask, theirs: Seen, now: datetime) -> GateBaseline:
+    assert ask.baseline is not None
+    finished = ask.baseline.finished_at
+    return GateBaseline(
+        name=ask.baseline.name,
+        run=encode("run", theirs.run["id"]),
+        candidate=theirs.run["candidate_name"],
+        finished_at=finished,
+        age_days=None if finished is None else round(max(0.0, (now - finished).total_seconds()) / DAY, 2),
+    )
+
+
+def _is_about_margins(verdict: Verdict) -> bool:
+    return any(rule.kind == "margin" and rule.outcome == "inconclusive" for rule in verdict.rules)
+
+
+def _commands(needed: int, ours: Seen, theirs: Seen | None) -> Iterator[str]:
+    """What plays that many dialogues of the run and its baseline where they have fewer; none if one of them cannot."""
+    both = [ours] if theirs is None or theirs.run["id"] == ours.run["id"] else [ours, theirs]
+    short = [seen for seen in both if seen.evidence.planned < needed] or [ours]
+    found = [command for seen in short if (command := _extending(needed, seen)) is not None]
+    if len(found) == len(short):
+        yield from found
+
+
+def _extending(needed: int, seen: Seen) -> str | None:
+    run, pairs = seen.run, seen.pairs
+    if run["transcript_id"] is not None:
+        return None
+    needed = max(needed, seen.evidence.planned + 1)
+    sample, replicates = (run["sample"]["dialogues"] if run["sample"] else pairs), run["replicates"]
+    command = f"esrp extend {encode('run', run['id'])}"
+    wanted = math.ceil(needed / replicates)
+    if run["sample"] and wanted <= pairs:
+        return f"{command} --dialogues {wanted}"
+    times = math.ceil(needed / pairs)
+    if times > MOST_REPLICATES:
+        return None
+    return command + (f" --dialogues {pairs}" if sample < pairs else "") + f" --replicates {times}"
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, DIGITS)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _words(
+    ask: Ask, found: Found, ours: Seen, theirs: Seen | None, needed: int | None, commands: Sequence[str]
+) -> Iterator[str]:
+    """Why, a sentence each."""
+    verdict, policy = found.verdict, ask.policy
+    yield from (_error(error, policy, ours, theirs) for error in verdict.errors)
+    if theirs is None and policy.floors:
+        named = f"There is no baseline {policy.baseline!r}" if policy.baseline else "The policy names no baseline"
+        yield f"{named}: the floors alone decide."
+    yield from (_moved(item) for item in found.moved)
+    if verdict.errors or found.unsteady:
+        return
+    for rule in verdict.rules:
+        if rule.outcome == "fail":
+            yield _failed(rule)
+    if "inconclusive" in {rule.outcome for rule in verdict.rules} and not verdict.failing:
+        open_ = ", ".join(rule.metric for rule in verdict.rules if rule.outcome == "inconclusive")
+        yield f"Not decided yet: {open_}."
+        yield from _still_needed(needed, commands)
+    if "inconclusive" in verdict.warnings:
+        yield f"The policy makes of that: {verdict.verdict}."
+    if "judge_not_validated" in verdict.warnings:
+        names = ", ".join(sorted({*ours.evidence.unvalidated, *(theirs.evidence.unvalidated if theirs else ())}))
+        yield f"How well the judge agrees with people has not been measured ({names})."
+    if verdict.verdict == "pass" and not verdict.warnings:
+        yield "Every bound clears its threshold."
+
+
+def _still_needed(needed: int | None, commands: Sequence[str]) -> Iterator[str]:
+    if needed is None:
+        yield "More dialogues would not decide it: what was measured is too near to a threshold, or is missing."
+    elif commands:
+        yield f"Some {needed} dialogues would decide it with a chance of 80 % if the truth is what was seen."
+    else:
+        yield f"Some {needed} dialogues would decide it, more than the run or its baseline can be extended to."
+
+
+def _failed(rule: Rule) -> str:
+    if rule.kind == "floor":
+        return f"{rule.metric} is {rule.estimate:.2f}, below its floor of {rule.threshold:g}."
+    assert rule.estimate is not None
+    return f"{rule.metric} is {-rule.estimate:.2f} below the baseline; the policy allows {-rule.threshold:g}."
+
+
+def _moved(item: SentinelOut) -> str:
+    if item.outcome == "failed":
+        return f"Whether the judge {item.judge} still rates as it did could not be found out: {item.message}"
+    return (
+        f"The judge {item.judge} no longer rates as it did: {item.difference:+.2f} overall on {item.dialogues} stored"
+        f" dialogues of the baseline ({', '.join(item.shifted)} moved). Have both runs rated anew."
+    )
+
+
+def _error(error: str, policy: Policy, ours: Seen, theirs: Seen | None) -> str:
+    code, _, names = error.partition(": ")
+    if code == "not_comparable":
+        return f"The run and its baseline differ in {names}: their difference would say nothing about the bot."
+    if code == "no_baseline":
+        if policy.baseline and policy.baseline.startswith("run_"):
+            return f"The policy has margins, and the run {policy.baseline} that they are held against is gone."
+        name = policy.baseline or "NAME"
+        return f"The policy has margins, and there is no baseline to hold against: `esrp baseline set {name} RUN`."
+    if code == "judge_not_validated":
+        return f"The policy wants validated judges, and nobody has measured how {names} agrees with people."
+    if code == "calibrated_not_available":
+        return "The policy wants calibrated means: 60 dialogues rated by people, drawn at random, of both runs."
+    seen, whose = (theirs, "the baseline's") if code == "baseline_coverage_below_minimum" else (ours, "the run's")
+    planned = seen.evidence.planned if seen else 0
+    return f"Too few of {whose} {planned} dialogues are rated; the policy wants {policy.min_coverage:.0%} of them."

@@ -1,0 +1,109 @@
+"""What the gateway asks over HTTP: import and export of ratings, and reports."""
+
+import asyncio
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import StreamingResponse
+
+from esrp.api import Choice, Imported, Sampling
+from esrp.errors import NotFound
+from services.analytics import exports, store
+from services.analytics.cards import measure
+from services.analytics.cards.cards import with_cards
+from services.analytics.exports import TYPES, Format
+from services.analytics.imports import diversity, ratings
+from services.analytics.imports.ratings import uncollected
+from services.analytics.markdown import markdown
+from services.analytics.report import kept
+from services.analytics.resources import Resources
+from services.jobs import MeasureAgreement
+from services.kit.db import reading
+from services.kit.ids import encode
+
+IMPORT = "/internal/ratings"
+
+router = APIRouter()
+
+
+async def _resources(request: Request) -> Resources:
+    found: Resources = request.app.state.resources
+    return found
+
+
+Res = Annotated[Resources, Depends(_resources)]
+
+
+@router.post(IMPORT)
+async def import_ratings(
+    request: Request, resources: Res, tenant: UUID, replace: bool = False, sampling: Sampling | None = None
+) -> Imported:
+    """Store all ratings of a file, or none: 422 then names the lines."""
+    body, content_type = await request.body(), request.headers.get("content-type", "")
+    parsed = await asyncio.to_thread(uncollected, ratings.parse, body, content_type)
+    async with reading(resources.engine) as tx:
+        dialogues = await store.dialogues_of(tx, tenant, ratings.run_ids(parsed))
+    found = await asyncio.to_thread(uncollected, ratings.resolve, parsed, dialogues, replace=replace)
+    async with resources.engine.begin() as tx:
+        await store.lock(tx, *{cell.run_id for cell in found.cells})
+        changed = await store.import_cells(tx, tenant, found.cells, replace=replace, sampling=sampling)
+        await measure.mark(tx, tenant)
+    await resources.queue.ring(*map(MeasureAgreement, changed))
+    return _imported(found, sum(changed.values()), parsed.ignored_columns)
+
+
+@router.post(f"{IMPORT}/diversity")
+async def import_diversity(request: Request, resources: Res, tenant: UUID, replace: bool = False) -> Imported:
+    """Store all ratings of batches in a file, or none."""
+    body, content_type = await request.body(), request.headers.get("content-type", "")
+    parsed = await asyncio.to_thread(diversity.parse, body, content_type)
+    async with reading(resources.engine) as tx:
+        known = await store.batches_of(tx, tenant, diversity.run_ids(parsed))
+    found = await asyncio.to_thread(diversity.resolve, parsed, known, replace=replace)
+    async with resources.engine.begin() as tx:
+        await store.lock(tx, *{cell.run_id for cell in found.cells})
+        changed = await store.import_batches(tx, tenant, found.cells, replace=replace)
+    return _imported(found, sum(changed.values()), parsed.ignored_columns)
+
+
+def _imported(found: ratings.Resolved | diversity.Resolved, stored: int, ignored_columns: list[str]) -> Imported:
+    return Imported(
+        stored=stored,
+        missing=found.missing,
+        duplicates=found.repeated + len(found.cells) - stored,
+        ignored_columns=ignored_columns,
+    )
+
+
+@router.get(IMPORT)
+async def export_ratings(resources: Res, tenant: UUID, run: UUID, format: Format = "csv") -> StreamingResponse:
+    """The run's ratings, in the columns of an import."""
+    async with resources.engine.begin() as tx:
+        if await store.run(tx, run, tenant) is None:
+            raise NotFound("run", encode("run", run))
+    return StreamingResponse(exports.ratings(resources.engine, run, format), media_type=TYPES[format])
+
+
+@router.get(f"{IMPORT}/diversity")
+async def export_diversity(resources: Res, tenant: UUID, run: UUID, format: Format = "csv") -> StreamingResponse:
+    """The run's ratings of batches, in the columns of an import."""
+    async with resources.engine.begin() as tx:
+        if await store.run(tx, run, tenant) is None:
+            raise NotFound("run", encode("run", run))
+    return StreamingResponse(exports.diversity(resources.engine, run, format), media_type=TYPES[format])
+
+
+@router.get("/internal/runs/{run_id}/report", response_model=None)
+async def read_report(
+    run_id: UUID, resources: Res, tenant: UUID, raters: Choice = "auto", format: Literal["json", "md"] = "json"
+) -> Response:
+    """The run's report, as far as it is rated."""
+    read = await kept.read(resources, run_id, tenant, raters)
+    if read is None:
+        raise NotFound("run", encode("run", run_id))
+    async with reading(resources.engine) as tx:
+        found = await with_cards(tx, resources.settings, read.run, read.report)
+    if format == "md":
+        return Response(markdown(found), media_type="text/markdown")
+    return Response(found.model_dump_json(), media_type="application/json")

@@ -1,0 +1,23 @@
+"""What the gateway asks over HTTP for a release gate: the verdict on a run."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from esrp.api import GateVerdict
+from esrp.errors import NotFound
+from services.analytics.gates import verdict
+from services.analytics.http.api import Res
+from services.kit.ids import encode
+
+router = APIRouter()
+
+
+@router.post("/internal/runs/{run_id}/gate")
+async def evaluate(run_id: UUID, ask: verdict.Ask, resources: Res, tenant: UUID) -> GateVerdict:
+    """Hold the run against the policy and keep the verdict."""
+    found = await verdict.evaluate(resources, run_id, tenant, ask, datetime.now(UTC))
+    if found is None:
+        raise NotFound("run", encode("run", run_id))
+    return found

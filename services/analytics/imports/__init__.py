@@ -1,0 +1,1 @@
+"""Files of ratings: read, checked line by line, stored."""

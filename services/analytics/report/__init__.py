@@ -1,0 +1,1 @@
+"""The ESRP report of a run."""

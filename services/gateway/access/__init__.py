@@ -1,0 +1,1 @@
+"""Who may ask: keys, their tenants and scopes, and how often."""

@@ -1,0 +1,1 @@
+"""Release gates: policies, baselines, and the verdict on a run."""

@@ -1,0 +1,151 @@
+"""Names: release policies in versions, a tenant's own and the bundled ones, and the runs that are its baselines."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.api import BaselineOut, GateOut
+from esrp.canonical import digest
+from esrp.errors import InvalidInput, NotFound
+from esrp.policies import BUNDLED, Policy, bundled
+from services.gateway.suites.suites import EVERYONE
+from services.kit.db import json, row, rows
+from services.kit.ids import decode, encode, uuid7
+
+
+async def add(tx: AsyncConnection, tenant_id: UUID, name: str, policy: Policy) -> RowMapping:
+    """The policy under that name: its newest version if it says the same, else the next one."""
+    if tenant_id != EVERYONE and name in BUNDLED:
+        raise InvalidInput.at("/name", f"{name!r} is the name of a bundled policy; take another.")
+    await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"gate:{tenant_id}:{name}")
+    document = policy.model_dump(mode="json")
+    sha256 = digest(document)
+    newest = await _find(tx, [tenant_id], name, "")
+    if newest is not None and newest["sha256"] == sha256:
+        return newest
+    added = await row(
+        tx,
+        "INSERT INTO gateway.gates (id, tenant_id, name, version, sha256, policy)"
+        " VALUES (:id, :tenant, :name, :version, :sha256, CAST(:policy AS jsonb)) RETURNING *",
+        id=uuid7(),
+        tenant=tenant_id,
+        name=name,
+        version=newest["version"] + 1 if newest else 1,
+        sha256=sha256,
+        policy=json(document),
+    )
+    assert added is not None
+    return added
+
+
+async def add_bundled(tx: AsyncConnection) -> None:
+    """The policies that ship with the package, as they are in this version of it."""
+    for name in BUNDLED:
+        await add(tx, EVERYONE, name, bundled(name))
+
+
+async def find(tx: AsyncConnection, tenant_id: UUID, ref: str) -> RowMapping:
+    """The policy ``name`` (its newest version) or ``name@version``; ``NotFound`` if there is none."""
+    name, _, version = ref.partition("@")
+    found = await _find(tx, [tenant_id, EVERYONE], name, version)
+    if found is None:
+        raise NotFound("gate", ref)
+    return found
+
+
+async def visible(tx: AsyncConnection, tenant_id: UUID) -> list[GateOut]:
+    """Every version of every policy that the tenant can use, by age."""
+    found = await rows(
+        tx,
+        "SELECT * FROM gateway.gates WHERE tenant_id = ANY(CAST(:tenants AS uuid[])) ORDER BY created_at, id",
+        tenants=[tenant_id, EVERYONE],
+    )
+    return [gate_out(gate) for gate in found]
+
+
+def label(gate: RowMapping) -> str:
+    """``smoke@1``."""
+    return f"{gate['name']}@{gate['version']}"
+
+
+def gate_out(gate: RowMapping | Mapping[str, Any]) -> GateOut:
+    """As clients see it."""
+    return GateOut(
+        name=gate["name"],
+        version=gate["version"],
+        sha256=gate["sha256"],
+        policy=Policy.model_validate(gate["policy"]),
+        created_at=gate["created_at"],
+    )
+
+
+async def _find(tx: AsyncConnection, tenants: list[UUID], name: str, version: str) -> RowMapping | None:
+    return await row(
+        tx,
+        "SELECT * FROM gateway.gates WHERE tenant_id = ANY(CAST(:tenants AS uuid[])) AND name = :name"
+        " AND (CAST(:version AS text) = '' OR version::text = :version) ORDER BY version DESC LIMIT 1",
+        tenants=tenants,
+        name=name,
+        version=version,
+    )
+
+
+# --- baselines --------------------------------------------------------------------------------------------------------
+
+
+async def set_baseline(tx: AsyncConnection, tenant_id: UUID, name: str, run_id: UUID) -> BaselineOut:
+    """Let the name mean this run from now on."""
+    await row(
+        tx,
+        "INSERT INTO gateway.baselines (tenant_id, name, run_id) VALUES (:tenant, :name, :run)"
+        " ON CONFLICT (tenant_id, name) DO UPDATE SET run_id = excluded.run_id, set_at = CASE"
+        " WHEN baselines.run_id = excluded.run_id THEN baselines.set_at ELSE now() END RETURNING name",
+        tenant=tenant_id,
+        name=name,
+        run=run_id,
+    )
+    found = await rows(tx, f"{_BASELINE} AND b.name = :name", tenant=tenant_id, name=name)
+    return _baseline_out(found[0])
+
+
+async def baselines(tx: AsyncConnection, tenant_id: UUID) -> list[BaselineOut]:
+    """The tenant's baselines, by name."""
+    return [_baseline_out(found) for found in await rows(tx, f"{_BASELINE} ORDER BY b.name", tenant=tenant_id)]
+
+
+async def baseline_run(tx: AsyncConnection, tenant_id: UUID, ref: str) -> RowMapping | None:
+    """The run that a policy's ``baseline`` means, a name or a run's id; ``None`` if there is none."""
+    id: UUID | None = None
+    if ref.startswith("run_"):
+        try:
+            id = decode("run", ref)
+        except NotFound:
+            return None
+    return await row(
+        tx,
+        "SELECT r.* FROM gateway.runs r WHERE r.tenant_id = :tenant AND r.id = coalesce(CAST(:id AS uuid),"
+        " (SELECT run_id FROM gateway.baselines WHERE tenant_id = :tenant AND name = :name))",
+        tenant=tenant_id,
+        id=id,
+        name=ref,
+    )
+
+
+def _baseline_out(found: RowMapping) -> BaselineOut:
+    return BaselineOut(
+        name=found["name"],
+        run=encode("run", found["run_id"]),
+        suite=found["suite_label"],
+        candidate=found["candidate_name"],
+        finished_at=found["finished_at"],
+        set_at=found["set_at"],
+    )
+
+
+_BASELINE = (
+    "SELECT b.name, b.run_id, b.set_at, r.suite_label, r.candidate_name, coalesce(r.finished_at, b.set_at)"
+    " AS finished_at FROM gateway.baselines b JOIN gateway.runs r ON r.id = b.run_id WHERE b.tenant_id = :tenant"
+)

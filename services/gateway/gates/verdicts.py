@@ -1,0 +1,168 @@
+"""A run held against a policy: which one, against which baseline, and what the analytics service makes of it."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.api import GateVerdict
+from esrp.errors import EsrpError, InvalidInput, NotFound, Unavailable
+from esrp.policies import Policy
+from services.gateway.gates import policies, sentinel
+from services.gateway.resources import Resources
+from services.gateway.runs import store
+from services.kit.db import count, json, row, rows
+from services.kit.ids import encode
+
+log = structlog.get_logger()
+
+LEASE = "30 seconds"  # a verdict takes one or two; whoever has not given it by then is dead
+LONG_LEASE = "310 seconds"  # with a sentinel it waits for judges, at most as long as a job may take (300 s)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A policy, and ``name@version`` if it was named."""
+
+    policy: Policy
+    name: str | None
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As a run keeps it."""
+        return {"name": self.name, "policy": self.policy.model_dump(mode="json")}
+
+
+async def asked(tx: AsyncConnection, tenant_id: UUID, given: str | Policy, pointer: str) -> Asked:
+    """The policy that is meant; ``InvalidInput`` if there is none of that name, or it names a run that is not there.
+
+    A baseline's name may be set later: then the policy's floors decide alone until it is.
+    """
+    if isinstance(given, Policy):
+        return Asked(await _with_its_run(tx, tenant_id, given, f"{pointer}/baseline"), None)
+    try:
+        found = await policies.find(tx, tenant_id, given)
+    except NotFound as error:
+        raise InvalidInput.at(pointer, f"{error.detail} POST /v1/gates makes one.") from error
+    return Asked(Policy.model_validate(found["policy"]), policies.label(found))
+
+
+async def _with_its_run(tx: AsyncConnection, tenant_id: UUID, policy: Policy, pointer: str) -> Policy:
+    named = policy.baseline
+    if named and named.startswith("run_") and await policies.baseline_run(tx, tenant_id, named) is None:
+        raise InvalidInput.at(pointer, f"There is no run {named!r}.")
+    return policy
+
+
+async def evaluate(resources: Resources, run: RowMapping, gate: Asked) -> GateVerdict:
+    """Have the verdict given, and kept with its evidence. A sentinel costs calls of the judges."""
+    policy = gate.policy
+    async with resources.engine.begin() as tx:
+        found = await policies.baseline_run(tx, run["tenant_id"], policy.baseline) if policy.baseline else None
+    heard: list[sentinel.Heard] = []
+    if policy.sentinel and found is not None and policy.raters != "human":
+        heard = await sentinel.heard(resources, run, found, policy.sentinel)
+    body = {
+        "gate": gate.name,
+        "policy": policy.model_dump(mode="json"),
+        "baseline": found and _baseline(policy, found),
+        "sentinel": heard,
+    }
+    answer = await resources.peers.call(
+        "analytics",
+        "POST",
+        f"/internal/runs/{run['id']}/gate",
+        query={"tenant": str(run["tenant_id"])},
+        body=orjson.dumps(body),
+    )
+    return GateVerdict.model_validate_json(answer.body)
+
+
+def _baseline(policy: Policy, run: RowMapping) -> dict[str, Any]:
+    named = policy.baseline != encode("run", run["id"])
+    return {"run": str(run["id"]), "name": policy.baseline if named else None, "finished_at": run["finished_at"]}
+
+
+async def last(tx: AsyncConnection, run: RowMapping) -> GateVerdict | None:
+    """The newest verdict of the run, whichever policy it was for."""
+    found = await row(
+        tx,
+        "SELECT document FROM analytics.gates_v1 WHERE run_id = :run ORDER BY created_at DESC, id DESC LIMIT 1",
+        run=run["id"],
+    )
+    return GateVerdict.model_validate(found["document"]) if found else None
+
+
+# --- a run's own gate -------------------------------------------------------------------------------------------------
+
+
+async def keep(tx: AsyncConnection, run: RowMapping, gate: Asked) -> None:
+    """The run shall be held against it when it has succeeded."""
+    await count(
+        tx, "UPDATE gateway.runs SET gate = CAST(:gate AS jsonb) WHERE id = :id", id=run["id"], gate=json(gate.document)
+    )
+
+
+def kept(run: RowMapping) -> Asked | None:
+    """The run's own gate."""
+    gate = run["gate"]
+    return Asked(Policy.model_validate(gate["policy"]), gate["name"]) if gate else None
+
+
+async def claim(tx: AsyncConnection, run: RowMapping) -> bool:
+    """Whether we are to give the (locked) run's verdict; nobody else is then for a while."""
+    gate = kept(run)
+    lease = LONG_LEASE if gate and gate.policy.sentinel else LEASE
+    claimed = await rows(
+        tx,
+        f"UPDATE gateway.runs SET gating_until = now() + interval '{lease}'"
+        " WHERE id = :id AND verdict IS NULL AND coalesce(gating_until < now(), true) RETURNING id",
+        id=run["id"],
+    )
+    return bool(claimed)
+
+
+async def settle(resources: Resources, run: RowMapping) -> bool:
+    """Give the claimed run's verdict and say so; false if a part that it needs is away: then it is tried again."""
+    gate = kept(run)
+    assert gate is not None
+    failure: str | None = None
+    verdict: GateVerdict | None = None
+    try:
+        verdict = await evaluate(resources, run, gate)
+    except Unavailable as error:
+        log.warning("gate.waits", run_id=str(run["id"]), error=error.detail)
+    except EsrpError as error:
+        failure = error.detail
+        log.error("gate.failed", run_id=str(run["id"]), error=failure)
+    async with resources.engine.begin() as tx:
+        if verdict is None and failure is None:
+            await count(tx, "UPDATE gateway.runs SET gating_until = NULL WHERE id = :id", id=run["id"])
+            return False
+        await _decided(tx, run, verdict, failure)
+    return True
+
+
+async def _decided(tx: AsyncConnection, run: RowMapping, verdict: GateVerdict | None, failure: str | None) -> None:
+    """Note it, unless the run has gone on since."""
+    decision = verdict.verdict if verdict else "error"
+    noted = await count(
+        tx,
+        "UPDATE gateway.runs SET verdict = :verdict, gating_until = NULL WHERE id = :id AND revision = :revision",
+        id=run["id"],
+        revision=run["revision"],
+        verdict=decision,
+    )
+    if noted:
+        data = {
+            "verdict": decision,
+            "gate": verdict.gate if verdict else None,
+            "failing": verdict.failing if verdict else [],
+            "explanation": verdict.explanation if verdict else [failure],
+        }
+        await store.add_event(tx, run, "run.verdict", f"verdict:{run['revision']}", data)
+        log.info("gate.decided", run_id=str(run["id"]), verdict=decision)

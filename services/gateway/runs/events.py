@@ -1,0 +1,39 @@
+"""What happens to a run, as server-sent events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from fastapi.sse import ServerSentEvent
+
+from services.gateway.resources import Resources
+from services.gateway.runs import store
+from services.gateway.runs.shown import progress
+
+PAUSE = 0.2  # seconds between looks
+PROGRESS = 5  # looks; so progress is told at most once a second
+
+
+async def stream(resources: Resources, tenant_id: UUID, run_id: UUID, last: int) -> AsyncIterator[ServerSentEvent]:
+    """The run's events after ``last``, and its progress, until it is final."""
+    told: dict[str, Any] | None = None
+    look = 0
+    while True:
+        async with resources.engine.begin() as tx:
+            run = await store.find_run(tx, tenant_id, run_id)
+            events = await store.events_after(tx, run_id, last)
+            counts = (await store.counts(tx, [run_id]))[run_id] if look % PROGRESS == 0 else None
+            used = (await store.usage(tx, [run_id]))[run_id] if look % PROGRESS == 0 else None
+        final = run["finished_at"] is not None
+        if counts is not None and (now := progress(run, counts, used)) != told:
+            told = now
+            yield ServerSentEvent(event="run.progress", data=now)
+        for event in events:
+            last = event["id"]
+            yield ServerSentEvent(event=event["type"], id=str(last), data=event["data"])
+        if final and not events:
+            return
+        look += 1
+        if not events:
+            await asyncio.sleep(PAUSE)

@@ -1,0 +1,271 @@
+"""A shortlist: a panel's run over each of many candidates, and the best of them as in the paper's Table 4."""
+
+import asyncio
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.api import (
+    OPEN,
+    Candidate,
+    Report,
+    RunRequest,
+    Shortlist,
+    ShortlistLinks,
+    ShortlistRequest,
+    ShortlistRow,
+    TranscriptCandidate,
+)
+from esrp.errors import EsrpError, InvalidInput, NotFound
+from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.reference import published
+from services.gateway.resources import Resources
+from services.gateway.runs import start
+from services.gateway.suites import suites
+from services.gateway.upstream import Peers
+from services.kit.db import count, row, rows
+from services.kit.ids import encode, uuid7
+
+AT_ONCE = 4  # reports asked of the analytics service
+
+# A dimension stands behind its three metrics, as in the paper.
+COLUMNS = (*(name for dimension in DIMENSIONS for name in (*metrics_of(dimension), dimension)), "overall")
+HEADER = ("place", "candidate", *COLUMNS, "ci_low", "ci_high", "scored", "dialogues", "kept", "status", "run")
+
+
+# --- asking for one ---------------------------------------------------------------------------------------------------
+
+
+async def add(
+    tx: AsyncConnection, resources: Resources, tenant_id: UUID, body: ShortlistRequest
+) -> tuple[RowMapping, list[UUID]]:
+    """Keep the shortlist and start its runs; returns both. ``InvalidInput`` names whose candidate is wrong."""
+    entries = list(_entries(body))
+    checked = [await _checked(tx, resources, tenant_id, body, *entry) for entry in entries]
+    added = await row(
+        tx,
+        "INSERT INTO gateway.shortlists (id, tenant_id, name, suite_label, judges, keep)"
+        " VALUES (:id, :tenant, :name, :suite, CAST(:judges AS text[]), :keep) RETURNING *",
+        id=uuid7(),
+        tenant=tenant_id,
+        name=body.name,
+        suite=suites.label(checked[0].suite),
+        judges=body.judges,
+        keep=body.keep,
+    )
+    assert added is not None
+    started = [(await start.store_run(tx, resources, tenant_id, one))["id"] for one in checked]
+    await count(
+        tx,
+        "INSERT INTO gateway.shortlist_runs (shortlist_id, position, tenant_id, run_id)"
+        " SELECT :id, x.n, :tenant, x.run FROM unnest(CAST(:runs AS uuid[])) WITH ORDINALITY AS x(run, n)",
+        id=added["id"],
+        tenant=tenant_id,
+        runs=started,
+    )
+    return added, started
+
+
+def _entries(body: ShortlistRequest) -> Iterator[tuple[str, Candidate]]:
+    """Each candidate with the place in the body that it stands at."""
+    for place, candidate in enumerate(body.candidates):
+        yield f"/candidates/{place}", candidate
+    for place, transcript in enumerate(body.transcripts):
+        yield f"/transcripts/{place}", TranscriptCandidate(kind="transcript", transcript=transcript)
+
+
+async def _checked(
+    tx: AsyncConnection,
+    resources: Resources,
+    tenant_id: UUID,
+    body: ShortlistRequest,
+    pointer: str,
+    candidate: Candidate,
+) -> start.Checked:
+    shared = body.model_dump(include={"suite", "judges", "name", "simulator", "rounds", "labels"})
+    request = RunRequest.model_validate(
+        {**shared, "candidate": candidate, "sample": body.sample, "budget": body.budget, "prices": body.prices}
+    )
+    try:
+        return await start.check(tx, resources, tenant_id, request)
+    except InvalidInput as error:
+        if any(fault.pointer.startswith("/candidate") for fault in error.errors):
+            raise InvalidInput.at(pointer, error.errors[0].message) from error
+        raise
+
+
+# --- reading it -------------------------------------------------------------------------------------------------------
+
+
+async def find(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> RowMapping:
+    """The shortlist; ``NotFound`` if the tenant has none of that id."""
+    found = await row(
+        tx, "SELECT * FROM gateway.shortlists WHERE id = :id AND tenant_id = :tenant", id=id, tenant=tenant_id
+    )
+    if found is None:
+        raise NotFound("shortlist", encode("shl", id))
+    return found
+
+
+async def runs(tx: AsyncConnection, shortlist: RowMapping) -> list[RowMapping]:
+    """Its runs, in the order in which they were asked for; a run that was deleted is not among them."""
+    return await rows(
+        tx,
+        "SELECT r.id, r.tenant_id, r.status, r.candidate_name, r.plan FROM gateway.shortlist_runs s"
+        " JOIN gateway.runs r ON r.id = s.run_id WHERE s.shortlist_id = :id ORDER BY s.position",
+        id=shortlist["id"],
+    )
+
+
+async def read(peers: Peers, shortlist: RowMapping, found: Sequence[RowMapping]) -> Shortlist:
+    """With what the panel says of each candidate whose run has ended; it is decided once all have."""
+    seats = asyncio.Semaphore(AT_ONCE)
+
+    async def report(run: RowMapping) -> Report | None:
+        if run["status"] in OPEN:
+            return None
+        async with seats:
+            return await _report(peers, run)
+
+    reports = await asyncio.gather(*map(report, found))
+    candidates = [_row(run, made) for run, made in zip(found, reports, strict=True)]
+    finished = all(run["status"] not in OPEN for run in found)
+    id = encode("shl", shortlist["id"])
+    return Shortlist(
+        id=id,
+        name=shortlist["name"],
+        status="finished" if finished else "running",
+        suite=shortlist["suite_label"],
+        judges=shortlist["judges"],
+        keep=shortlist["keep"],
+        created_at=shortlist["created_at"],
+        rows=ranked(candidates, shortlist["keep"]) if finished else _sorted(candidates),
+        published=published(shortlist["suite_label"], "judge"),
+        links=ShortlistLinks(self=f"/v1/shortlists/{id}"),
+    )
+
+
+def ranked(candidates: Sequence[ShortlistRow], keep: int) -> list[ShortlistRow]:
+    """In descending order, the first ``keep`` kept. Equals share a place and stand as they were asked for.
+
+    Who has no score comes last, without a place, and is not kept.
+    """
+    scores = [found.overall for found in candidates if found.overall is not None]
+    ordered = []
+    for number, found in enumerate(_sorted(candidates)):
+        place = None if found.overall is None else 1 + sum(score > found.overall for score in scores)
+        ordered.append(found.model_copy(update={"place": place, "kept": place is not None and number < keep}))
+    return ordered
+
+
+def _sorted(candidates: Sequence[ShortlistRow]) -> list[ShortlistRow]:
+    return sorted(candidates, key=lambda found: (found.overall is None, -(found.overall or 0)))
+
+
+async def _report(peers: Peers, run: RowMapping) -> Report | None:
+    query = {"tenant": str(run["tenant_id"]), "raters": "judge", "format": "json"}
+    try:
+        answer = await peers.call("analytics", "GET", f"/internal/runs/{run['id']}/report", query=query)
+    except EsrpError as error:
+        if error.status == 404:
+            return None
+        raise
+    return Report.model_validate_json(answer.body)
+
+
+def _row(run: RowMapping, report: Report | None) -> ShortlistRow:
+    return ShortlistRow(
+        place=None,
+        kept=None,
+        candidate=run["candidate_name"],
+        run=encode("run", run["id"]),
+        status=run["status"],
+        overall=report and report.overall.mean,
+        dimensions={name: report and report.dimensions[name].mean for name in DIMENSIONS},
+        metrics={id: report and report.metrics[id].mean for id in METRIC_IDS},
+        ci=report and report.overall.ci.suite,
+        scored=report.coverage.scored if report else 0,
+        dialogues=run["plan"]["dialogues"],
+    )
+
+
+# --- as a table -------------------------------------------------------------------------------------------------------
+
+
+def as_csv(shortlist: Shortlist) -> str:
+    """A line a candidate: Table 4's columns, then the run, its status and whether it is kept."""
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADER)
+    for found in shortlist.rows:
+        low, high = found.ci or (None, None)
+        cells = [found.place, _plain(found.candidate), *_values(found), low, high, found.scored, found.dialogues]
+        writer.writerow([*cells, _yes(found.kept), found.status, found.run])
+    return out.getvalue()
+
+
+def as_markdown(shortlist: Shortlist) -> str:
+    """Table 4's columns with two decimals; below it what it rests on, and for `chatanime` the paper's own rows."""
+    judges = ", ".join(shortlist.judges)
+    lines = [f"# Shortlist {shortlist.name or shortlist.id}", ""]
+    lines += [f"{shortlist.suite}, panel: {judges}; the best {shortlist.keep} are kept ({shortlist.status}).", ""]
+    lines += [*_table(_markdown_row(found) for found in shortlist.rows), *_incomplete(shortlist.rows)]
+    if shortlist.published is not None:
+        printed = shortlist.published
+        lines += ["", f"For reference, {printed.title} of {printed.source}, rated by {printed.raters}, not here:", ""]
+        lines += list(
+            _table(
+                (line.candidate, *_cells({**line.metrics, **line.dimensions, "overall": line.overall}), "")
+                for line in printed.rows
+            )
+        )
+    return "\n".join([*lines, ""])
+
+
+def _incomplete(found: Sequence[ShortlistRow]) -> Iterator[str]:
+    """Whose means stand on fewer dialogues than the others', and on how many."""
+    short = [one for one in found if one.scored < one.dialogues]
+    if short:
+        yield ""
+    for one in short:
+        yield f"- {_markdown_name(one)}: {one.status}, {one.scored} of {one.dialogues} dialogues scored"
+
+
+def _markdown_name(found: ShortlistRow) -> str:
+    return found.candidate.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def _markdown_row(found: ShortlistRow) -> tuple[str, ...]:
+    values = _cells(dict(zip(COLUMNS, _values(found), strict=True)))
+    return (f"{found.place or ''} {_markdown_name(found)}".strip(), *values, _yes(found.kept))
+
+
+def _table(body: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    header = ("candidate", *COLUMNS, "kept")
+    yield "| " + " | ".join(header) + " |"
+    yield "| --- |" + " ---: |" * len(COLUMNS) + " --- |"
+    for cells in body:
+        yield "| " + " | ".join(cells) + " |"
+
+
+def _values(found: ShortlistRow) -> list[float | None]:
+    by_name: dict[str, Any] = {**found.metrics, **found.dimensions, "overall": found.overall}
+    return [by_name[name] for name in COLUMNS]
+
+
+def _cells(values: Mapping[str, float | None]) -> list[str]:
+    return ["" if (value := values[name]) is None else f"{value:.2f}" for name in COLUMNS]
+
+
+def _yes(kept: bool | None) -> str:
+    return "" if kept is None else "yes" if kept else "no"
+
+
+def _plain(name: str) -> str:
+    """A name that a spreadsheet would take for a formula begins with an apostrophe."""
+    return f"'{name}" if name[:1] in "=+-@\t\r" else name

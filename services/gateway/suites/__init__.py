@@ -1,0 +1,1 @@
+"""What a run is played from: suites, transcripts, generated scenarios."""

@@ -1,0 +1,143 @@
+"""Transcripts: recorded dialogues that are judged as they are."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.api import RecordedDialogue, TranscriptOut
+from esrp.canonical import digest
+from esrp.errors import Conflict, Fault, InvalidInput, NotFound
+from esrp.suite import Suite
+from services.gateway.suites.suites import label
+from services.kit.db import count, json, row
+from services.kit.ids import encode, uuid7
+
+FAULTS = 100  # how many are told at once
+
+
+async def add(
+    tx: AsyncConnection, tenant_id: UUID, name: str, suite: RowMapping, dialogues: Sequence[RecordedDialogue]
+) -> TranscriptOut:
+    """Keep the transcript; the same content under the same name is the one that is there."""
+    check(Suite.model_validate(suite["document"]), dialogues)
+    plain = [dialogue.model_dump(mode="json") for dialogue in dialogues]
+    sha256 = digest(plain)
+    found = await _same(tx, tenant_id, name, suite, sha256)
+    if found is None:
+        found = await _insert(tx, tenant_id, name, suite, sha256, dialogues)
+    return TranscriptOut(
+        id=encode("trn", found["id"]),
+        name=name,
+        suite=label(suite),
+        dialogues=len(dialogues),
+        created_at=found["created_at"],
+    )
+
+
+def check(suite: Suite, dialogues: Sequence[RecordedDialogue]) -> None:
+    """Every character and scenario is the suite's, and no dialogue is there twice; else ``InvalidInput``."""
+    characters, scenarios = ({item.id for item in items} for items in (suite.characters, suite.scenarios))
+    seen: set[tuple[str, str, int]] = set()
+    faults = []
+    for place, dialogue in enumerate(dialogues):
+        if dialogue.character not in characters:
+            faults.append(Fault(f"/dialogues/{place}/character", f"{dialogue.character!r} is not in {suite.name}"))
+        if dialogue.scenario is None:
+            continue
+        if dialogue.scenario not in scenarios:
+            faults.append(Fault(f"/dialogues/{place}/scenario", f"{dialogue.scenario!r} is not in {suite.name}"))
+        key = (dialogue.character, dialogue.scenario, dialogue.replicate)
+        if key in seen:
+            faults.append(Fault(f"/dialogues/{place}", "the same character, scenario and replicate as one before"))
+        seen.add(key)
+    if faults:
+        raise InvalidInput(
+            f"{len(faults)} of the dialogues' fields are wrong; nothing was stored.", errors=faults[:FAULTS]
+        )
+
+
+async def find(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> RowMapping:
+    """The transcript; ``NotFound`` if the tenant has none of that id."""
+    found = await row(
+        tx,
+        "SELECT id, name, suite_id, sha256, dialogues FROM gateway.transcripts WHERE id = :id AND tenant_id = :tenant",
+        id=id,
+        tenant=tenant_id,
+    )
+    if found is None:
+        raise NotFound("transcript", encode("trn", id))
+    return found
+
+
+async def read(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> TranscriptOut:
+    """The transcript as clients see it."""
+    found = await row(
+        tx,
+        "SELECT t.id, t.name, t.dialogues, t.created_at, s.name || '@' || s.version AS suite"
+        " FROM gateway.transcripts t JOIN gateway.suites s ON s.id = t.suite_id"
+        " WHERE t.id = :id AND t.tenant_id = :tenant",
+        id=id,
+        tenant=tenant_id,
+    )
+    if found is None:
+        raise NotFound("transcript", encode("trn", id))
+    return TranscriptOut(**{**found, "id": encode("trn", id)})
+
+
+async def delete(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> None:
+    """Remove it; ``Conflict`` while a run is over it."""
+    await find(tx, tenant_id, id)
+    if run := await row(tx, "SELECT id FROM gateway.runs WHERE :id IN (transcript_id, frozen_id) LIMIT 1", id=id):
+        raise Conflict(f"Run {encode('run', run['id'])} is over this transcript; delete it first.")
+    await count(tx, "DELETE FROM gateway.transcripts WHERE id = :id", id=id)
+
+
+async def _same(tx: AsyncConnection, tenant_id: UUID, name: str, suite: RowMapping, sha256: str) -> RowMapping | None:
+    return await row(
+        tx,
+        "SELECT id, created_at FROM gateway.transcripts"
+        " WHERE tenant_id = :tenant AND name = :name AND suite_id = :suite AND sha256 = :sha256 ORDER BY id LIMIT 1",
+        tenant=tenant_id,
+        name=name,
+        suite=suite["id"],
+        sha256=sha256,
+    )
+
+
+async def _insert(
+    tx: AsyncConnection,
+    tenant_id: UUID,
+    name: str,
+    suite: RowMapping,
+    sha256: str,
+    dialogues: Sequence[RecordedDialogue],
+) -> RowMapping:
+    added = await row(
+        tx,
+        "INSERT INTO gateway.transcripts (id, tenant_id, name, suite_id, sha256, dialogues)"
+        " VALUES (:id, :tenant, :name, :suite, :sha256, :dialogues) RETURNING id, created_at",
+        id=uuid7(),
+        tenant=tenant_id,
+        name=name,
+        suite=suite["id"],
+        sha256=sha256,
+        dialogues=len(dialogues),
+    )
+    assert added is not None
+    await count(
+        tx,
+        "INSERT INTO gateway.transcript_dialogues"
+        " (tenant_id, transcript_id, position, character, scenario, replicate, turns)"
+        " SELECT :tenant, :transcript, x.n - 1, x.character, x.scenario, x.replicate, CAST(x.turns AS jsonb)"
+        " FROM unnest(CAST(:characters AS text[]), CAST(:scenarios AS text[]), CAST(:replicates AS integer[]),"
+        " CAST(:turns AS text[])) WITH ORDINALITY AS x(character, scenario, replicate, turns, n)",
+        tenant=tenant_id,
+        transcript=added["id"],
+        characters=[d.character for d in dialogues],
+        scenarios=[d.scenario for d in dialogues],
+        replicates=[d.replicate for d in dialogues],
+        turns=[json([turn.model_dump() for turn in d.turns]) for d in dialogues],
+    )
+    return added
