@@ -49,7 +49,7 @@ class Models:
     answer: Callable[[dict[str, Any]], Answer] = by_model
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
     base_url: str = ""
 
     def sent_to(self, model: str) -> list[dict[str, Any]]:
@@ -57,11 +57,11 @@ class Models:
         return [request for request in self.requests if request["model"] == model]
 
     async def handle(self, request: web.Request) -> web.Response:
-        """One chat completion; waits for the gate, which is open unless a test closes it."""
+        """One chat completion; waits to be opened, which it is unless a test closes it."""
         body = await request.json()
         self.requests.append(body)
         self.headers.append(dict(request.headers))
-        await self.gate.wait()
+        await self.opened.wait()
         answer = self.answer(body)
         if isinstance(answer, tuple):
             return web.json_response(answer[1], status=answer[0])
@@ -81,7 +81,7 @@ async def serve_models(models: Models, port: int = 0) -> AsyncIterator[Models]:
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     models.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    models.gate.set()
+    models.opened.set()
     try:
         yield models
     finally:

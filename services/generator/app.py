@@ -27,7 +27,7 @@ def create_app(resources: Resources) -> FastAPI:
     async def probe_candidate(job: ProbeJob) -> list[Probe]:
         """Play a pilot, store nothing."""
         bot = job.candidate
-        gate = resources.gates.gate(job.tenant_id, *door(bot))
-        return await probe(job, candidate(bot, resources.chat, gate), resources.simulator)
+        seats = resources.seats.at(job.tenant_id, *door(bot))
+        return await probe(job, candidate(bot, resources.chat, seats), resources.simulator)
 
     return app

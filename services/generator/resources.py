@@ -12,7 +12,7 @@ from services.kit.db import open_engine
 from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import Settings
-from services.work.seats import OPERATOR, Caps, Gate, Gates
+from services.work.seats import OPERATOR, AllSeats, Caps, Seats
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Resources:
     queue: Queue
     keys: KeyFile
     chat: ChatClient
-    gates: Gates
+    seats: AllSeats
     simulator: Simulator | Nobody
 
 
@@ -34,7 +34,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     engine = open_engine(settings.database_url, "esrp_generator")
     queue = ArqQueue(settings.redis_url)
     chat = ChatClient(settings.allowed_networks, Timeouts(**settings.timeouts.model_dump()))
-    gates = Gates(engine, "generator")
+    seats = AllSeats(engine, "generator")
     try:
         yield Resources(
             settings=settings,
@@ -42,17 +42,17 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             queue=queue,
             keys=KeyFile(settings.secret_key_file),
             chat=chat,
-            gates=gates,
-            simulator=simulator(settings.simulator, chat, _simulator_gate(settings, gates)),
+            seats=seats,
+            simulator=simulator(settings.simulator, chat, _simulator_seats(settings, seats)),
         )
     finally:
-        await gates.close()
+        await seats.close()
         await chat.close()
         await queue.close()
         await engine.dispose()
 
 
-def _simulator_gate(settings: Settings, gates: Gates) -> Gate | None:
+def _simulator_seats(settings: Settings, seats: AllSeats) -> Seats | None:
     if settings.simulator is None:
         return None
-    return gates.gate(OPERATOR, "simulator", Caps(settings.simulator.max_concurrency))
+    return seats.at(OPERATOR, "simulator", Caps(settings.simulator.max_concurrency))

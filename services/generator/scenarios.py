@@ -56,8 +56,8 @@ async def write_scenarios(resources: Resources, set_id: UUID) -> None:
     if (model := resources.settings.writer) is None:
         await _give_up(resources, set_id)
     else:
-        gate = resources.gates.gate(OPERATOR, "writer", Caps(model.max_concurrency))
-        desk = Desk(resources, set_, writer(model, set_["language"], resources.chat, gate))
+        seats = resources.seats.at(OPERATOR, "writer", Caps(model.max_concurrency))
+        desk = Desk(resources, set_, writer(model, set_["language"], resources.chat, seats))
         async with Slice(resources.engine, "generator", set_id, set_["tenant_id"], of_run=False).held() as lease:
             successor = asyncio.create_task(_succeeded(resources, lease))
             try:

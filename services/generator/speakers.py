@@ -15,7 +15,7 @@ from services.generator.roleplay import (
 from services.kit.chat import ChatClient, ChatError, Endpoint, Reply
 from services.kit.settings import ModelSettings
 from services.work.budget import Errand
-from services.work.seats import Caps, Gate
+from services.work.seats import Caps, Seats
 
 LONGEST = 20_000  # characters of a user's turn, as everywhere
 
@@ -27,7 +27,7 @@ class Candidate:
     bot: EndpointCandidate
     endpoint: Endpoint
     client: ChatClient
-    gate: Gate | None = None
+    seats: Seats | None = None
 
     def request(self, scene: Scene, turns: Sequence[OpenTurn]) -> Request:
         """What is sent for the last, unanswered turn."""
@@ -36,7 +36,7 @@ class Candidate:
     async def say(self, scene: Scene, turns: Sequence[OpenTurn], errand: Errand) -> Reply:
         """The bot's answer."""
         body = self.request(scene, turns)
-        door = errand.door(self.gate, body, "candidate")
+        door = errand.door(self.seats, body, "candidate")
         return await self.client.insist(self.endpoint, body, stopped=errand.stopped, door=door)
 
 
@@ -47,7 +47,7 @@ class Simulator:
     model: ModelSettings
     endpoint: Endpoint
     client: ChatClient
-    gate: Gate | None = None
+    seats: Seats | None = None
 
     def request(self, scene: Scene, turns: Sequence[OpenTurn]) -> Request:
         """What is sent to go on."""
@@ -57,7 +57,7 @@ class Simulator:
     async def say(self, scene: Scene, turns: Sequence[OpenTurn], errand: Errand) -> Reply:
         """The user's next words."""
         body = self.request(scene, turns)
-        door = errand.door(self.gate, body, "simulator")
+        door = errand.door(self.seats, body, "simulator")
         reply = await self.client.insist(self.endpoint, body, stopped=errand.stopped, door=door)
         if len(reply.text) > LONGEST:
             raise ChatError("reply_too_long", f"the simulated user wrote {len(reply.text)} characters at once")
@@ -96,7 +96,7 @@ def door(bot: EndpointCandidate) -> tuple[str, Caps]:
     return f"candidate {address}{'?***' if query else ''}", caps
 
 
-def candidate(bot: EndpointCandidate, client: ChatClient, gate: Gate | None = None) -> Candidate:
+def candidate(bot: EndpointCandidate, client: ChatClient, seats: Seats | None = None) -> Candidate:
     """The speaker for a candidate as it was sent to us."""
     endpoint = Endpoint(
         base_url=bot.base_url,
@@ -105,11 +105,11 @@ def candidate(bot: EndpointCandidate, client: ChatClient, gate: Gate | None = No
         headers=bot.headers,
         guarded=True,
     )
-    return Candidate(bot, endpoint, client, gate)
+    return Candidate(bot, endpoint, client, seats)
 
 
-def simulator(model: ModelSettings | None, client: ChatClient, gate: Gate | None = None) -> Simulator | Nobody:
+def simulator(model: ModelSettings | None, client: ChatClient, seats: Seats | None = None) -> Simulator | Nobody:
     """The speaker for the configured simulator."""
     if model is None:
         return Nobody()
-    return Simulator(model, Endpoint(model.base_url, model.model, model.key()), client, gate)
+    return Simulator(model, Endpoint(model.base_url, model.model, model.key()), client, seats)

@@ -88,7 +88,7 @@ async def play_slice(resources: Resources, run_id: UUID) -> None:
         stage = Stage(
             engine=resources.engine,
             run=run,
-            candidate=candidate(bot, resources.chat, resources.gates.gate(run["tenant_id"], *door(bot))),
+            candidate=candidate(bot, resources.chat, resources.seats.at(run["tenant_id"], *door(bot))),
             simulator=simulator,
             lease=lease,
             chimes=(judging, advancing),

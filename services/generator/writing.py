@@ -15,7 +15,7 @@ from esrp.prompts.writing import writer_hashes, writer_messages
 from services.generator.roleplay import PAPER
 from services.kit.chat import ChatClient, Endpoint, Reply, storable
 from services.kit.settings import ModelSettings
-from services.work.seats import Gate
+from services.work.seats import Seats
 
 ASKS = 3  # answers of no use until a scenario is given up
 LONGEST = 2000  # characters of an event or a question; the published ones have at most 120
@@ -76,12 +76,12 @@ class Writer:
     language: Language
     endpoint: Endpoint
     client: ChatClient
-    gate: Gate | None = None
+    seats: Seats | None = None
 
     async def ask(self, cell: Cell, number: int, attempt: int, stopped: asyncio.Event) -> Reply:
         """See ``Author``."""
         body = request(self.model, cell, number, attempt, self.language)
-        return await self.client.insist(self.endpoint, body, stopped=stopped, door=self.gate)
+        return await self.client.insist(self.endpoint, body, stopped=stopped, door=self.seats)
 
     @property
     def described(self) -> dict[str, Any]:
@@ -89,10 +89,10 @@ class Writer:
         return {"model": self.model.model, "params": _params(self.model), "prompts": writer_hashes(self.language)}
 
 
-def writer(model: ModelSettings, language: Language, client: ChatClient, gate: Gate | None = None) -> Writer:
+def writer(model: ModelSettings, language: Language, client: ChatClient, seats: Seats | None = None) -> Writer:
     """The configured writer."""
     endpoint = Endpoint(model.base_url, model.model, model.key())
-    return Writer(model, language, endpoint, client, gate)
+    return Writer(model, language, endpoint, client, seats)
 
 
 def request(model: ModelSettings, cell: Cell, number: int, attempt: int, language: Language) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from services.kit.chat import (
 )
 from services.kit.settings import JudgeSettings
 from services.work.budget import Errand
-from services.work.seats import Gate
+from services.work.seats import Seats
 
 LONGEST_EXPLANATION = 2000  # characters; asked for is one sentence
 
@@ -40,13 +40,13 @@ class PanelRater:
     judge: JudgeSettings
     endpoint: Endpoint
     client: ChatClient
-    gate: Gate | None = None
+    seats: Seats | None = None
 
     @property
     def max_concurrency(self) -> int:
-        """How many verdicts it holds: some wait at its gate, so that no seat is empty while one is saved."""
+        """How many verdicts it holds: some wait at its seats, so that no seat is empty while one is saved."""
         seats = self.judge.max_concurrency
-        return seats if self.gate is None else seats + seats // 2 + 1
+        return seats if self.seats is None else seats + seats // 2 + 1
 
     async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
         """Ask, patiently; where a score is missing, ask once more, and keep the answer with more of them."""
@@ -65,10 +65,10 @@ class PanelRater:
         return Verdict(scores, best, None if scores else asked.error, asked.usage)
 
 
-def panel_rater(judge: JudgeSettings, client: ChatClient, gate: Gate | None = None) -> PanelRater:
+def panel_rater(judge: JudgeSettings, client: ChatClient, seats: Seats | None = None) -> PanelRater:
     """The rater for a configured judge of kind ``chat``."""
     endpoint = Endpoint(judge.base_url, judge.model, judge.key(), read=reply_or_silence)
-    return PanelRater(judge, endpoint, client, gate)
+    return PanelRater(judge, endpoint, client, seats)
 
 
 def request_body(judge: JudgeSettings, dialogue: Dialogue, language: Language) -> dict[str, Any]:
@@ -117,7 +117,7 @@ async def ask(
     """
     begun = clock()
     try:
-        door = errand.door(rater.gate, body, "judge")
+        door = errand.door(rater.seats, body, "judge")
         first = await rater.client.insist(rater.endpoint, body, stopped=errand.stopped, door=door)
     except Stopped as stop:
         return Asked(stopped=True, usage=stop.billed)
@@ -138,7 +138,7 @@ async def ask(
 async def _once(rater: PanelRater, body: Mapping[str, Any], errand: Errand) -> Reply:
     if errand.stopped.is_set():
         raise Stopped
-    door = errand.door(rater.gate, body, "judge")
+    door = errand.door(rater.seats, body, "judge")
 
     async def attempt() -> Reply:
         return await rater.client.complete(rater.endpoint, body)

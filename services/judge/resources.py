@@ -15,7 +15,7 @@ from services.kit.db import open_engine
 from services.kit.queue import ArqQueue, Job, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import JudgeSettings, Settings
-from services.work.seats import OPERATOR, Caps, Gates
+from services.work.seats import OPERATOR, AllSeats, Caps
 
 
 @dataclass
@@ -55,20 +55,20 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     queue = ArqQueue(settings.redis_url)
     # Judges are the operator's own: their addresses are not checked.
     chat = ChatClient(timeouts=Timeouts(**settings.timeouts.model_dump()))
-    gates = Gates(engine, "judge")
+    seats = AllSeats(engine, "judge")
     try:
         async with AsyncExitStack() as engines:
-            raters = {judge.name: await _rater(judge, chat, gates, engines) for judge in settings.judges}
+            raters = {judge.name: await _rater(judge, chat, seats, engines) for judge in settings.judges}
             yield Resources(settings, engine, queue, KeyFile(settings.secret_key_file), raters)
     finally:
-        await gates.close()
+        await seats.close()
         await chat.close()
         await queue.close()
         await engine.dispose()
 
 
-async def _rater(judge: JudgeSettings, chat: ChatClient, gates: Gates, engines: AsyncExitStack) -> Rater:
-    gate = gates.gate(OPERATOR, f"judge {judge.name}", Caps(judge.max_concurrency))
+async def _rater(judge: JudgeSettings, chat: ChatClient, seats: AllSeats, engines: AsyncExitStack) -> Rater:
+    own = seats.at(OPERATOR, f"judge {judge.name}", Caps(judge.max_concurrency))
     if judge.kind == "chat":
-        return panel_rater(judge, chat, gate)
-    return await engines.enter_async_context(lora_rater(judge, chat, gate))
+        return panel_rater(judge, chat, own)
+    return await engines.enter_async_context(lora_rater(judge, chat, own))

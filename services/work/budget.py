@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.kit.chat import Attempt, Reply, Stopped
 from services.kit.db import FAILURES, count, row, rows
 from services.work.lease import Slice
-from services.work.seats import Gate
+from services.work.seats import Seats
 
 log = structlog.get_logger()
 
@@ -189,11 +189,11 @@ class Errand:
     purse: Purse | None = None
     _held: Amount = Amount()
 
-    def door(self, gate: Gate | None, body: Mapping[str, Any], role: str) -> "ErrandDoor | Gate | None":
+    def door(self, seats: Seats | None, body: Mapping[str, Any], role: str) -> "ErrandDoor | Seats | None":
         """What a call with this body has to pass: a seat at the endpoint, then the budget."""
         if self.purse is None:
-            return gate
-        return ErrandDoor(self, self.purse, gate, bound(body, self.purse.price(role)))
+            return seats
+        return ErrandDoor(self, self.purse, seats, bound(body, self.purse.price(role)))
 
     async def pay(self, purse: Purse, most: Amount, attempt: Attempt) -> Reply:
         """Make the attempt with what it may cost held back. Who has paid already and not saved it does not wait."""
@@ -222,7 +222,7 @@ class ErrandDoor:
 
     errand: Errand
     purse: Purse
-    gate: Gate | None
+    seats: Seats | None
     most: Amount
 
     async def call(self, attempt: Attempt, stopped: asyncio.Event | None) -> Reply:
@@ -231,7 +231,7 @@ class ErrandDoor:
         async def paid() -> Reply:
             return await self.errand.pay(self.purse, self.most, attempt)
 
-        return await (paid() if self.gate is None else self.gate.call(paid, stopped))
+        return await (paid() if self.seats is None else self.seats.call(paid, stopped))
 
 
 def _most(budget: Mapping[str, float | None]) -> Amount:

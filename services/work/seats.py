@@ -1,6 +1,6 @@
 """The doors to endpoints: how many calls are in flight at each, agreed by all workers through Postgres.
 
-A worker's gate lets its calls in as far as it was granted seats; a few times a second it says what it heard and is
+A worker lets its calls in as far as it was granted seats; a few times a second it says what it heard and is
 granted anew. What is granted over all workers never exceeds the endpoint's pace, nor its hard caps.
 """
 
@@ -32,7 +32,7 @@ FORGOTTEN = 60  # seconds without a call after which an endpoint is approached a
 RECOVERY = 0.05
 # Seconds for which nobody enters after a refusal that left no seat, where the endpoint does not say how long itself.
 SHUT, LONGEST_SHUT = 1.0, 60.0
-IDLE = 8  # agreements without a call after which a gate gives its seats back
+IDLE = 8  # agreements without a call after which a worker gives its seats back
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +44,26 @@ class Caps:
     tokens_per_minute: int | None = None
 
 
-class Gates:
-    """The gates of one process of a service, whose schema holds what is agreed."""
+class AllSeats:
+    """All seats of one process of a service, whose schema holds what is agreed."""
 
     def __init__(self, engine: AsyncEngine, schema: str) -> None:
         self._engine, self._schema = engine, schema
-        self._gates: dict[str, Gate] = {}
+        self._all: dict[str, Seats] = {}
 
-    def gate(self, tenant_id: UUID, endpoint: str, caps: Caps) -> "Gate":
-        """The gate of a tenant's endpoint; the newest caller's caps hold."""
+    def at(self, tenant_id: UUID, endpoint: str, caps: Caps) -> "Seats":
+        """The seats at a tenant's endpoint; the newest caller's caps hold."""
         key = f"{tenant_id} {endpoint}"
-        gate = self._gates.get(key)
-        if gate is None:
-            gate = self._gates[key] = Gate(self._engine, self._schema, tenant_id, endpoint, caps)
-        gate.caps = caps
-        return gate
+        seats = self._all.get(key)
+        if seats is None:
+            seats = self._all[key] = Seats(self._engine, self._schema, tenant_id, endpoint, caps)
+        seats.caps = caps
+        return seats
 
     async def close(self) -> None:
         """Give all seats back."""
-        for gate in self._gates.values():
-            await gate.close()
+        for seats in self._all.values():
+            await seats.close()
 
 
 @dataclass(slots=True)
@@ -72,8 +72,8 @@ class _Waiting:
     stopped: asyncio.Event | None
 
 
-class Gate:
-    """One endpoint's door in one process. Calls wait here, first come first served, until there is a seat."""
+class Seats:
+    """One endpoint's seats in one process. Calls wait here, first come first served, until there is a seat."""
 
     def __init__(self, engine: AsyncEngine, schema: str, tenant_id: UUID, endpoint: str, caps: Caps) -> None:
         self.caps = caps
@@ -200,7 +200,7 @@ class Gate:
             try:
                 await self._agree()
             except FAILURES as error:  # Postgres restarts: what was granted still holds
-                log.warning("gate.unheard", endpoint=self._endpoint, error=repr(error)[:200])
+                log.warning("seats.unheard", endpoint=self._endpoint, error=repr(error)[:200])
             self._send_away()
             self._let_in()
             idle = 0 if self._busy or self._waiting else idle + 1

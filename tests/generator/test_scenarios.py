@@ -273,7 +273,7 @@ async def test_workers_without_redis_find_the_set_by_themselves(desk: Desk) -> N
 
 async def test_no_more_calls_are_in_flight_than_the_writer_allows_over_all_workers(desk: Desk) -> None:
     await desk.ask_for(personas=["student"], locations=["a", "b"])
-    busy, peak, gate = 0, 0, desk.models.handle
+    busy, peak, handle = 0, 0, desk.models.handle
 
     async def counted(request: Any) -> Any:
         nonlocal busy, peak
@@ -281,7 +281,7 @@ async def test_no_more_calls_are_in_flight_than_the_writer_allows_over_all_worke
         peak = max(peak, busy)
         await asyncio.sleep(0.01)
         try:
-            return await gate(request)
+            return await handle(request)
         finally:
             busy -= 1
 
@@ -351,7 +351,7 @@ async def test_what_a_dead_worker_held_goes_on_where_it_was(desk: Desk) -> None:
     await desk.ask_for(**SMALL)
     resources = await desk.worker()
     desk.models.answer = lambda _: "no"
-    desk.models.gate.clear()
+    desk.models.opened.clear()
     working = asyncio.create_task(write_scenarios(resources, desk.set_id))
     while len(desk.models.requests) < 4:
         await asyncio.sleep(0.01)
@@ -361,7 +361,7 @@ async def test_what_a_dead_worker_held_goes_on_where_it_was(desk: Desk) -> None:
     await desk.do("UPDATE generator.scenario_drafts SET attempts = 1, raw = 'no', calls = 1 WHERE state = 'writing'")
     await desk.do("UPDATE generator.scenario_drafts SET slice_id = :id WHERE state = 'writing'", id=uuid4())
     desk.models.answer = by_number
-    desk.models.gate.set()
+    desk.models.opened.set()
     desk.models.requests.clear()
     assert await look_around(resources) == [WriteScenarios(desk.set_id)]
     await write_scenarios(resources, desk.set_id)
@@ -375,13 +375,13 @@ async def test_what_a_dead_worker_held_goes_on_where_it_was(desk: Desk) -> None:
 async def test_an_answer_that_comes_after_the_lease_was_lost_is_not_written(desk: Desk) -> None:
     await desk.ask_for(**SMALL)
     resources = await desk.worker()
-    desk.models.gate.clear()
+    desk.models.opened.clear()
     working = asyncio.create_task(write_scenarios(resources, desk.set_id))
     while len(desk.models.requests) < 4:
         await asyncio.sleep(0.01)
     await desk.do("UPDATE generator.scenario_drafts SET slice_id = :id WHERE state = 'writing'", id=uuid4())
     await desk.do("UPDATE generator.slices SET expires_at = now() - interval '1 second'")
-    desk.models.gate.set()
+    desk.models.opened.set()
     await working
     assert await desk.states() == ["writing"] * 4 + ["waiting"] * 4
 

@@ -30,23 +30,23 @@ TURNS = [{"user": "Question?", "assistant": "Reply."}]
 
 @dataclass
 class ScriptedRater:
-    """Answers once the gate is open, and knows how many asked at once."""
+    """Answers once it is opened, and knows how many asked at once."""
 
     max_concurrency: int = 64
     answer: Callable[[Dialogue], Verdict] = lambda _: Verdict(NINE, "{…}", usage=Usage(1, 100, 50))
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
     rated: list[tuple[Dialogue, Language]] = field(default_factory=list)
     busy: int = 0
     peak: int = 0
 
     def __post_init__(self) -> None:
-        self.gate.set()
+        self.opened.set()
 
     async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
         self.rated.append((dialogue, language))
         self.busy += 1
         self.peak = max(self.peak, self.busy)
-        await self.gate.wait()
+        await self.opened.wait()
         await asyncio.sleep(0)
         self.busy -= 1
         return self.answer(dialogue)

@@ -223,7 +223,7 @@ async def test_a_batch_that_is_outdated_while_it_is_rated_is_paid_for_and_counts
     court = await convene({"default": judge})
     await planned(court, 10)
     await court.play(10)
-    models.gate.clear()
+    models.opened.clear()
     sitting = asyncio.create_task(diversity_slice(court.resources, court.run_id))
     async with asyncio.timeout(20):
         while not models.requests:
@@ -234,7 +234,7 @@ async def test_a_batch_that_is_outdated_while_it_is_rated_is_paid_for_and_counts
     async with asyncio.timeout(20):
         while len(models.requests) < 2:
             await asyncio.sleep(0.01)
-    models.gate.set()
+    models.opened.set()
     await sitting
     found = [(v["state"], v["score"], v["calls"], v["replies"][0]) for v in await verdicts(court)]
     assert sorted(found) == [("done", 3, 1, "Other."), ("outdated", 3, 1, "Reply.")]
@@ -260,14 +260,14 @@ async def test_dialogues_and_batches_together_are_never_more_than_a_judge_takes(
     court = await convene({"default": judge})
     await planned(court, 60)
     await court.play(60)
-    models.gate.clear()
+    models.opened.clear()
     slices = asyncio.gather(judge_slice(court.resources, court.run_id), diversity_slice(court.resources, court.run_id))
     async with asyncio.timeout(20):
         while len(models.requests) < 4:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
     assert len(models.requests) == 4
-    models.gate.set()
+    models.opened.set()
     await slices
     assert (await states(court), await court.states()) == ({"done": 6}, {"done": 60})
 
@@ -276,13 +276,13 @@ async def test_a_cancelled_run_gets_no_more_batches_rated(convene: Convene, judg
     court = await convene({"default": judge})
     await planned(court, 60)
     await court.play(60)
-    models.gate.clear()
+    models.opened.clear()
     sitting = asyncio.create_task(diversity_slice(court.resources, court.run_id))
     async with asyncio.timeout(20):
         while len(models.requests) < 4:
             await asyncio.sleep(0.01)
     await court.do("UPDATE gateway.runs SET status = 'cancelling'")
-    models.gate.set()
+    models.opened.set()
     await sitting
     assert await states(court) == {"done": 4, "waiting": 2}
     await diversity_slice(court.resources, court.run_id)

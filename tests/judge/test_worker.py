@@ -118,10 +118,10 @@ async def test_a_judge_is_never_asked_for_more_at_once_than_it_takes(convene: Co
     court = await convene({"default": rater})
     other = await convene({"default": rater})
     await court.play(12)
-    rater.gate.clear()
+    rater.opened.clear()
     slices = asyncio.gather(judge_slice(court.resources, court.run_id), judge_slice(other.resources, court.run_id))
     await until_rating(rater, 3)
-    rater.gate.set()
+    rater.opened.set()
     await slices
     assert rater.peak == 3
     assert len(rater.rated) == 12
@@ -132,13 +132,13 @@ async def test_dialogues_that_end_meanwhile_join_the_slice_that_sits(convene: Co
     rater = ScriptedRater()
     court = await convene({"default": rater})
     await court.play(1)
-    rater.gate.clear()
+    rater.opened.clear()
     sitting = asyncio.create_task(judge_slice(court.resources, court.run_id))
     await until_rating(rater, 1)
     await court.play(2)
     await judge_slice(court.resources, court.run_id)  # returns at once: somebody sits
     await until_rating(rater, 3)
-    rater.gate.set()
+    rater.opened.set()
     await sitting
     assert await court.states() == {"done": 3}
     assert court.resources.benches == {}
@@ -148,11 +148,11 @@ async def test_no_new_dialogue_is_taken_once_the_run_is_no_longer_running(conven
     rater = ScriptedRater(max_concurrency=2)
     court = await convene({"default": rater})
     await court.play(6)
-    rater.gate.clear()
+    rater.opened.clear()
     sitting = asyncio.create_task(judge_slice(court.resources, court.run_id))
     await until_rating(rater, 2)
     await court.do("UPDATE gateway.runs SET status = 'cancelling'")
-    rater.gate.set()
+    rater.opened.set()
     await sitting
     assert len(rater.rated) == 2
     assert await court.states() == {"done": 2, "waiting": 4}
@@ -207,12 +207,12 @@ async def test_a_verdict_that_somebody_else_took_over_is_not_written(convene: Co
     rater = ScriptedRater(answer=lambda _: Verdict(NINE, "mine"))
     court = await convene({"default": rater})
     await court.play(2)
-    rater.gate.clear()
+    rater.opened.clear()
     sitting = asyncio.create_task(judge_slice(court.resources, court.run_id))
     await until_rating(rater, 2)
     taken = (await court.verdicts())[0]["id"]
     await court.do("UPDATE judge.verdicts SET state = 'done', raw = 'theirs', slice_id = NULL WHERE id = :id", id=taken)
-    rater.gate.set()
+    rater.opened.set()
     await sitting
     assert [v["raw"] for v in await court.verdicts()] == ["theirs", "mine"]
 
@@ -221,13 +221,13 @@ async def test_a_worker_that_is_stopped_leaves_its_verdicts_free_at_once(convene
     rater = ScriptedRater()
     court = await convene({"default": rater})
     await court.play(2)
-    rater.gate.clear()
+    rater.opened.clear()
     sitting = asyncio.create_task(judge_slice(court.resources, court.run_id))
     await until_rating(rater, 2)
     sitting.cancel()
     await asyncio.gather(sitting, return_exceptions=True)
     assert court.resources.benches == {}
-    rater.gate.set()
+    rater.opened.set()
     await judge_slice(court.resources, court.run_id)
     assert await court.states() == {"done": 2}
 
@@ -260,12 +260,12 @@ async def test_a_slice_whose_time_is_up_rings_for_a_successor_and_lets_its_calls
     rater = ScriptedRater(max_concurrency=1)
     court = await convene({"default": rater})
     await court.play(2)
-    rater.gate.clear()
+    rater.opened.clear()
     sitting = asyncio.create_task(judge_slice(court.resources, court.run_id))
     async with asyncio.timeout(20):
         while JudgeSlice(court.run_id) not in court.queue.jobs:
             await asyncio.sleep(0.01)
     assert court.resources.benches == {}
-    rater.gate.set()
+    rater.opened.set()
     await sitting
     assert await court.states() == {"done": 1, "waiting": 1}

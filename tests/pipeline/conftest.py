@@ -138,7 +138,7 @@ async def stack(services: Stack) -> Stack:
     services.models.answer = by_model
     services.models.requests.clear()
     services.models.headers.clear()
-    services.models.gate.set()
+    services.models.opened.set()
     return services
 
 

@@ -203,7 +203,7 @@ async def test_a_run_that_does_not_succeed_has_no_verdict(job: Job) -> None:
 async def is_cancelled(stack: Stack, run: str) -> bool:
     """Whether the run stops; its calls in flight are let go on."""
     stopping = (await stack.client.run(run)).status in ("cancelling", "cancelled")
-    stack.models.gate.set()
+    stack.models.opened.set()
     async with asyncio.timeout(PATIENCE):
         while (found := await stack.client.run(run)).finished_at is None:
             await asyncio.sleep(0.1)
@@ -212,7 +212,7 @@ async def is_cancelled(stack: Stack, run: str) -> bool:
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 async def test_an_abort_cancels_the_run_and_the_same_job_goes_on_with_it(job: Job, kind: signal.Signals) -> None:
-    job.stack.models.gate.clear()
+    job.stack.models.opened.clear()
     process, run = await job.begun()
 
     process.send_signal(kind)  # the runner tells the process that it started, not its children
@@ -225,12 +225,12 @@ async def test_an_abort_cancels_the_run_and_the_same_job_goes_on_with_it(job: Jo
 
 
 async def test_a_job_that_was_killed_is_gone_on_with_and_nothing_is_paid_twice(job: Job) -> None:
-    job.stack.models.gate.clear()
+    job.stack.models.opened.clear()
     process, run = await job.begun()
 
     os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
-    job.stack.models.gate.set()
+    job.stack.models.opened.set()
 
     code, said = await job.run()
     assert (code, job.output("run"), job.output("verdict")) == (0, run, "pass"), said
@@ -238,7 +238,7 @@ async def test_a_job_that_was_killed_is_gone_on_with_and_nothing_is_paid_twice(j
 
 
 async def test_what_an_aborted_job_has_left_can_be_cancelled_afterwards(job: Job) -> None:
-    job.stack.models.gate.clear()
+    job.stack.models.opened.clear()
     process, run = await job.begun()
     os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
@@ -250,7 +250,7 @@ async def test_what_an_aborted_job_has_left_can_be_cancelled_afterwards(job: Job
 
 
 async def test_a_run_that_takes_too_long_is_cancelled_without_a_verdict(job: Job) -> None:
-    job.stack.models.gate.clear()
+    job.stack.models.opened.clear()
 
     code, said = await job.run(GATE_TIMEOUT="2s")
 

@@ -187,7 +187,7 @@ async def test_a_pilot_of_a_frozen_run_asks_what_the_transcript_does(stack: Stac
 
 
 async def test_a_pilot_is_held_to_the_endpoints_limits(stack: Stack) -> None:
-    stack.models.gate.clear()
+    stack.models.opened.clear()
     request = a_run_request(stack.models.base_url + "?limited", candidate={"max_concurrency": 2}, rounds=1, judges=[])
     probing = asyncio.create_task(stack.client.dry_run(request, probe=True))
     async with asyncio.timeout(30):
@@ -195,7 +195,7 @@ async def test_a_pilot_is_held_to_the_endpoints_limits(stack: Stack) -> None:
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     assert len(stack.models.requests) == 2
-    stack.models.gate.set()
+    stack.models.opened.set()
     assert (await probing).plan.probed == 6
 
 
@@ -240,12 +240,12 @@ async def test_an_answer_that_was_saved_starts_the_count_of_attempts_anew(stack:
         return by_model(request)
 
     stack.models.answer = answer
-    stack.models.gate.clear()
+    stack.models.opened.clear()
     run = await stack.run(sample={"dialogues": 1}, judges=[])
     while not stack.models.requests:
         await asyncio.sleep(0.05)
     await stack.client.cancel(run.id)
-    stack.models.gate.set()
+    stack.models.opened.set()
     await stack.done(run)
     engine = open_engine(stack.environment["ESRP_DATABASE_URL"], "postgres")
     async with engine.begin() as tx:

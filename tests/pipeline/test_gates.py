@@ -179,13 +179,13 @@ async def test_after_a_pass_the_run_becomes_the_baseline_and_older_verdicts_stay
 
 
 async def test_a_run_that_has_not_succeeded_is_no_baseline(stack: Stack, releases: Releases) -> None:
-    stack.models.gate.clear()
+    stack.models.opened.clear()
     waiting = await stack.run(**of_release("release-a"))
     with pytest.raises(ApiError) as refused:
         await stack.client.set_baseline("production", waiting.id)
     with pytest.raises(ApiError) as too_early:
         await stack.client.gate(waiting.id, "smoke")
-    stack.models.gate.set()
+    stack.models.opened.set()
     await stack.client.cancel(waiting.id)
 
     assert (refused.value.status, too_early.value.status) == (409, 409)

@@ -278,11 +278,11 @@ async def test_who_cannot_be_judged_again_is_told_why(stack: Stack) -> None:
     with pytest.raises(ApiError) as error:
         await stack.client.rejudge(source.id, [])
     assert error.value.status == 422
-    stack.models.gate.clear()
+    stack.models.opened.clear()
     running = await stack.run(judges=[], sample={"dialogues": 1})
     with pytest.raises(ApiError, match="final"):
         await stack.client.rejudge(running.id, ["glm"])
-    stack.models.gate.set()
+    stack.models.opened.set()
     await stack.done(running)
 
 

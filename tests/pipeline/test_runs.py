@@ -143,7 +143,7 @@ async def test_a_judge_that_gives_no_valid_score_gives_none_and_its_words_are_ke
 async def test_cancel_keeps_what_was_paid_for_and_resume_pays_for_the_rest(stack: Stack) -> None:
     def answer(request: dict[str, Any]) -> Answer:
         if len(stack.models.sent_to("bot")) == 5:
-            stack.models.gate.clear()
+            stack.models.opened.clear()
         return by_model(request)
 
     stack.models.answer = answer
@@ -153,7 +153,7 @@ async def test_cancel_keeps_what_was_paid_for_and_resume_pays_for_the_rest(stack
     await stack.client.cancel(run.id)
     await asyncio.sleep(1)  # it is promised that no new call starts a second after this
     stack.models.answer = by_model
-    stack.models.gate.set()
+    stack.models.opened.set()
     cancelled = await stack.done(run)
     paid = len(stack.models.sent_to("bot"))
     assert cancelled.status == "cancelled"
@@ -167,13 +167,13 @@ async def test_cancel_keeps_what_was_paid_for_and_resume_pays_for_the_rest(stack
 
 
 async def test_a_cancelled_run_whose_workers_were_killed_is_cancelled_all_the_same(stack: Stack) -> None:
-    stack.models.gate.clear()
+    stack.models.opened.clear()
     run = await stack.run()
     while len(stack.models.requests) < 6:
         await asyncio.sleep(0.02)
     await stack.client.cancel(run.id)
     await stack.kill("generator", "judge")
-    stack.models.gate.set()
+    stack.models.opened.set()
     await stack.start("generator", "judge")
     cancelled = await stack.done(run)
     assert (cancelled.status, cancelled.progress.generated) == ("cancelled", 0)
@@ -182,7 +182,7 @@ async def test_a_cancelled_run_whose_workers_were_killed_is_cancelled_all_the_sa
 
 
 async def test_services_killed_and_valkey_emptied_in_the_middle_lose_nothing(stack: Stack) -> None:
-    stack.models.gate.clear()
+    stack.models.opened.clear()
     run = await stack.run()
     while len(stack.models.requests) < 6:
         await asyncio.sleep(0.02)
@@ -190,7 +190,7 @@ async def test_services_killed_and_valkey_emptied_in_the_middle_lose_nothing(sta
     client = redis.asyncio.Redis.from_url(stack.redis_url)
     await client.flushall()
     await client.aclose()
-    stack.models.gate.set()
+    stack.models.opened.set()
     await stack.start("generator", "judge", "analytics", "gateway")
     await stack.ready()
     finished = await stack.done(run)

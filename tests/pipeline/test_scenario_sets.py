@@ -76,20 +76,20 @@ async def test_288_scenarios_are_written_60_chosen_and_a_run_on_them_succeeds(st
 async def test_a_generator_killed_in_the_middle_loses_nothing_but_the_calls_in_flight(stack: Stack) -> None:
     def answer(request: dict[str, Any]) -> Answer:
         if len(stack.models.sent_to("writer")) >= 100:
-            stack.models.gate.clear()
+            stack.models.opened.clear()
         return with_a_writer(request)
 
     stack.models.answer = answer
     made = await stack.client.create_scenario_set({"name": "cut", "locations": ["教室", "食堂"], "emotions": EMOTIONS})
     assert made.progress.planned == 144
-    while stack.models.gate.is_set() or await saved_calls(stack, made) < 100 - 64:
+    while stack.models.opened.is_set() or await saved_calls(stack, made) < 100 - 64:
         await asyncio.sleep(0.02)
     await asyncio.sleep(1)  # what was answered is saved by now, what waits at the gate is in flight
     before = await saved_calls(stack, made)
     await stack.kill("generator")
     sent = len(stack.models.sent_to("writer"))
     stack.models.answer = with_a_writer
-    stack.models.gate.set()
+    stack.models.opened.set()
     await stack.start("generator")
     written = await done(stack, made)
     assert (written.status, written.progress.written, written.progress.failed) == ("succeeded", 144, 0)

@@ -200,7 +200,7 @@ async def test_a_database_that_is_away_is_named_without_its_password(redis_url: 
 
 async def test_after_kill_9_in_the_middle_of_a_run_the_next_one_goes_on_with_it(tmp_path: Path) -> None:
     async with serve_models(Models()) as models:
-        models.gate.clear()
+        models.opened.clear()
         config = tmp_path / "esrp.yaml"
         judge = {"name": "default", "kind": "chat", "base_url": models.base_url, "model": "judge"}
         simulator = {"base_url": models.base_url, "model": "simulator"}
@@ -214,7 +214,7 @@ async def test_after_kill_9_in_the_middle_of_a_run_the_next_one_goes_on_with_it(
             left = set(belonging_to(tmp_path / "data"))
             await first.end(signal.SIGKILL)
             await until_gone(left)
-        models.gate.set()
+        models.opened.set()
         async with up(*options) as second, AsyncClient(second.url, second.key) as client:
             finished = await client.wait(run.id)
             report = await client.report(run.id)

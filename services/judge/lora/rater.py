@@ -18,7 +18,7 @@ from services.judge.rating import Fault, Rater, Score, Unserved, Verdict
 from services.kit.chat import Attempt, ChatClient, ChatError, Door, Endpoint, Reply, Stopped, Usage, storable
 from services.kit.settings import JudgeSettings
 from services.work.budget import Errand
-from services.work.seats import Gate
+from services.work.seats import Seats
 
 LOOK = 0.2  # seconds between looks at an engine that is starting
 LONGEST_AWAY = 600.0  # seconds that an engine is waited for; a start takes 30 to 140
@@ -68,7 +68,7 @@ class LoraRater:
     client: ChatClient
     tokenizer: JudgeTokenizer
     budget: TokenBudget
-    gate: Gate | None = None
+    seats: Seats | None = None
     engine: Served | None = None
 
     @property
@@ -85,7 +85,7 @@ class LoraRater:
         """Ask for nine distributions in one request; a metric without all five log-probabilities has no score."""
         asked = self.tokenizer.asked(dialogue, language)
         body = request_body(self.judge.model, asked, self.tokenizer.score_ids)
-        entrance = Entrance(self.engine, self.budget, asked.tokens, errand.door(self.gate, body, "judge"))
+        entrance = Entrance(self.engine, self.budget, asked.tokens, errand.door(self.seats, body, "judge"))
         try:
             reply = await self.client.insist(self.endpoint, body, stopped=errand.stopped, door=entrance)
         except Stopped as stop:
@@ -126,7 +126,7 @@ class Entrance:
 
 
 @asynccontextmanager
-async def lora_rater(judge: JudgeSettings, client: ChatClient, gate: Gate | None) -> AsyncIterator[Rater]:
+async def lora_rater(judge: JudgeSettings, client: ChatClient, seats: Seats | None) -> AsyncIterator[Rater]:
     """The rater for a configured judge of kind ``lora``, and with it its vLLM if that is ours to run."""
     try:
         tokenizer = await asyncio.to_thread(load_tokenizer, _tokenizer_path(judge))
@@ -136,7 +136,7 @@ async def lora_rater(judge: JudgeSettings, client: ChatClient, gate: Gate | None
         return
     base_url = judge.base_url if launch is None else launch.base_url
     endpoint = Endpoint(base_url, judge.model, judge.key(), path="completions", read=read_completion)
-    rater = LoraRater(judge, endpoint, client, tokenizer, TokenBudget(judge.max_tokens_in_flight), gate)
+    rater = LoraRater(judge, endpoint, client, tokenizer, TokenBudget(judge.max_tokens_in_flight), seats)
     if launch is None:
         yield rater
         return
