@@ -221,12 +221,13 @@ async def open_runs(tx: AsyncConnection) -> list[RowMapping]:
     return await rows(
         tx,
         f"""
-        SELECT r.id, r.status, (r.plan ->> 'dialogues')::int <= n.all AND n.again = 0 AS planned, n.free
-        FROM gateway.runs_v1 r CROSS JOIN LATERAL (
-            SELECT count(*) AS all, count(*) FILTER (WHERE {_FREE}) AS free,
-                count(*) FILTER (WHERE d.state = 'failed' AND d.finished_at < r.retry_at) AS again
-            FROM generator.dialogues d WHERE d.run_id = r.id) n
-        WHERE r.status IN ('queued', 'running')
+        SELECT r.id, r.status,
+            (r.plan ->> 'dialogues')::int <= (SELECT coalesce(sum(t.written), 0) FROM generator.tallies t
+                WHERE t.run_id = r.id)
+            AND NOT EXISTS (SELECT FROM generator.dialogues d
+                WHERE d.run_id = r.id AND d.state = 'failed' AND d.finished_at < r.retry_at) AS planned,
+            EXISTS (SELECT FROM generator.dialogues d WHERE d.run_id = r.id AND {_FREE}) AS free
+        FROM gateway.runs_v1 r WHERE r.status IN ('queued', 'running')
         """,
     )
 

@@ -43,7 +43,7 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
 async def look_around(resources: Resources) -> Sequence[Job]:
     """Find runs that were not written down, or have dialogues that nobody plays."""
     async with resources.engine.begin() as tx:
-        await forget_deleted(tx, "generator.dialogues")
+        await forget_deleted(tx, "generator.dialogues", "generator.tallies")
         await store.free_abandoned(tx)
         runs = await store.open_runs(tx)
     unplanned: list[Job] = [PlanRun(run["id"]) for run in runs if not run["planned"]]

@@ -86,8 +86,8 @@ async def is_due(tx: AsyncConnection, run: RowMapping) -> bool:
     if not judges_of(run):
         return False
     sql = """
-        SELECT d.played FROM (SELECT count(*) AS written, count(*) FILTER (WHERE state = 'done') AS played
-            FROM generator.dialogues_v1 WHERE run_id = :run) d
+        SELECT d.played FROM (SELECT sum(written)::bigint AS written, sum(done)::bigint AS played
+            FROM generator.tallies_v1 WHERE run_id = :run) d
         LEFT JOIN judge.diversity_plans p ON p.run_id = :run
         WHERE d.written >= :dialogues AND d.played >= coalesce(p.played, 0) + greatest(:least, d.written / 16)
             AND p.revision IS DISTINCT FROM :revision"""
@@ -277,7 +277,7 @@ _FREE = """(v.state = 'waiting' AND (v.not_before IS NULL OR v.not_before <= now
 
 # Every dialogue has ended, at least one was played, and the batches of this revision were not made yet.
 _UNPLANNED = """cardinality(r.judges) > 0
-    AND EXISTS (SELECT FROM generator.dialogues_v1 d WHERE d.run_id = r.id AND d.state = 'done')
-    AND (SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id AND (d.state = 'done'
-        OR d.state = 'failed' AND coalesce(d.finished_at >= r.retry_at, true))) >= (r.plan ->> 'dialogues')::int
+    AND EXISTS (SELECT FROM generator.tallies_v1 t WHERE t.run_id = r.id HAVING sum(t.done) > 0
+        AND sum(t.done + t.failed) - (SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id
+            AND d.state = 'failed' AND d.finished_at < r.retry_at) >= (r.plan ->> 'dialogues')::int)
     AND NOT EXISTS (SELECT FROM judge.diversity_plans p WHERE p.run_id = r.id AND p.revision = r.revision)"""

@@ -12,6 +12,9 @@ from services.judge.rating import Fault, Score, Verdict
 from services.kit.db import count, json, row, rows
 from services.kit.ids import verdict_id
 
+OF_A_RUN = tuple(
+    f"judge.{table}" for table in ("verdicts", "diversity_verdicts", "diversity_plans", "expected", "tallies")
+)
 ATTEMPTS = 5  # of a verdict against faults that may pass; each is several calls, and the pauses grow to minutes
 
 
@@ -47,20 +50,23 @@ async def run(tx: AsyncConnection, run_id: UUID) -> RowMapping | None:
 
 
 async def expect(tx: AsyncConnection, run: RowMapping) -> int:
-    """Write down a verdict for every finished dialogue and judge of the run that has none. Returns how many are new."""
-    missing = await rows(
+    """Write down a verdict of each judge for every dialogue that was finished since we last looked.
+
+    Returns how many are new. What was committed while older transactions were open is looked at again.
+    """
+    ended = await rows(
         tx,
         """
-        SELECT d.id, j.name FROM generator.dialogues_v1 d CROSS JOIN unnest(CAST(:judges AS text[])) AS j(name)
-        WHERE d.run_id = :run AND d.state = 'done' AND NOT EXISTS (
-            SELECT FROM judge.verdicts v WHERE v.run_id = :run AND v.dialogue_id = d.id AND v.judge = j.name)
+        SELECT d.id, pg_snapshot_xmin(pg_current_snapshot())::text AS upto FROM generator.dialogues_v1 d
+        WHERE d.run_id = :run AND d.state = 'done'
+            AND d.changed_in >= coalesce((SELECT upto FROM judge.expected WHERE run_id = :run), '0')
         """,
         run=run["id"],
-        judges=run["judges"],
     )
-    if not missing:
+    if not ended:
         return 0
-    return await count(
+    wanted = [(r["id"], judge) for r in ended for judge in run["judges"]]
+    added = await count(
         tx,
         """
         INSERT INTO judge.verdicts (id, tenant_id, run_id, dialogue_id, character, scenario, replicate, judge, state)
@@ -70,10 +76,20 @@ async def expect(tx: AsyncConnection, run: RowMapping) -> int:
         JOIN generator.dialogues_v1 d ON d.id = x.dialogue_id
         ON CONFLICT (id) DO NOTHING
         """,
-        ids=[verdict_id(r["id"], r["name"]) for r in missing],
-        dialogues=[r["id"] for r in missing],
-        judges=[r["name"] for r in missing],
+        ids=[verdict_id(dialogue, judge) for dialogue, judge in wanted],
+        dialogues=[dialogue for dialogue, _ in wanted],
+        judges=[judge for _, judge in wanted],
     )
+    await count(
+        tx,
+        "INSERT INTO judge.expected AS e (run_id, tenant_id, upto)"
+        " VALUES (:run, :tenant, CAST(CAST(:upto AS text) AS xid8))"
+        " ON CONFLICT (run_id) DO UPDATE SET upto = excluded.upto WHERE e.upto < excluded.upto",
+        run=run["id"],
+        tenant=run["tenant_id"],
+        upto=ended[0]["upto"],
+    )
+    return added
 
 
 async def retry_failed(tx: AsyncConnection, run: RowMapping) -> None:
@@ -109,7 +125,7 @@ async def claim(
             FOR UPDATE SKIP LOCKED
         )
         UPDATE judge.verdicts v SET state = 'rating', slice_id = :slice
-        FROM free JOIN generator.dialogues_v1 d ON d.run_id = :run
+        FROM free, generator.dialogues_v1 d
         WHERE v.id = free.id AND d.id = v.dialogue_id
         RETURNING v.id, v.dialogue_id, v.judge, v.character, v.scenario, v.replicate, d.turns
         """,
@@ -175,11 +191,14 @@ async def unrated_runs(tx: AsyncConnection) -> list[UUID]:
         tx,
         f"""
         SELECT r.id FROM gateway.runs_v1 r
-        WHERE r.status IN ('queued', 'running') AND EXISTS (
-            SELECT FROM generator.dialogues_v1 d CROSS JOIN unnest(r.judges) AS j(name)
-            LEFT JOIN judge.verdicts v ON v.run_id = r.id AND v.dialogue_id = d.id AND v.judge = j.name
-            WHERE d.run_id = r.id AND d.state = 'done'
-                AND (v.id IS NULL OR {_FREE} OR v.state = 'failed' AND v.finished_at < r.retry_at))
+        WHERE r.status IN ('queued', 'running') AND cardinality(r.judges) > 0 AND (
+            EXISTS (SELECT FROM judge.verdicts v WHERE v.run_id = r.id AND {_FREE})
+            OR EXISTS (SELECT FROM judge.verdicts v
+                WHERE v.run_id = r.id AND v.state = 'failed' AND v.finished_at < r.retry_at)
+            OR EXISTS (SELECT FROM generator.dialogues_v1 d WHERE d.run_id = r.id AND d.state = 'done'
+                AND d.changed_in >= coalesce((SELECT upto FROM judge.expected e WHERE e.run_id = r.id), '0')
+                AND NOT EXISTS (SELECT FROM judge.verdicts v
+                    WHERE v.run_id = r.id AND v.dialogue_id = d.id AND v.judge = r.judges[1])))
         """,
     )
     return [r["id"] for r in found]

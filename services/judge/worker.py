@@ -44,7 +44,7 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
 async def look_around(resources: Resources) -> Sequence[Job]:
     """Find runs with dialogues or batches that nobody rates."""
     async with resources.engine.begin() as tx:
-        await forget_deleted(tx, "judge.verdicts", "judge.diversity_verdicts", "judge.diversity_plans")
+        await forget_deleted(tx, *store.OF_A_RUN)
         await diversity_store.free_abandoned(tx)
         await store.free_abandoned(tx)
         unrated: list[Job] = [JudgeSlice(run_id) for run_id in await store.unrated_runs(tx)]

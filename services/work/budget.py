@@ -22,7 +22,7 @@ from services.work.seats import Seats
 log = structlog.get_logger()
 
 PROMPT = ("messages", "response_format", "tools", "documents")  # what of a chat's body may be counted as its prompt
-BLOCK = 8  # calls reserved at once: a read of a run's sums is some 3 ms
+BLOCK = 8  # calls reserved at once: one reservation is four small statements
 PAUSE = 0.2  # seconds between looks while others hold what we need
 UNKNOWN_LENGTH = 4096  # tokens of an answer whose length was not limited
 EPSILON = 1e-9
@@ -245,13 +245,11 @@ def _most(budget: Mapping[str, float | None]) -> Amount:
 _SPENT = """
     SELECT 'candidate' AS role, coalesce(sum(candidate_calls), 0) AS calls,
         coalesce(sum(candidate_prompt_tokens), 0) AS asked, coalesce(sum(candidate_completion_tokens), 0) AS said
-    FROM generator.dialogues_v1 WHERE run_id = :run
+    FROM generator.tallies_v1 WHERE run_id = :run
     UNION ALL SELECT 'simulator', coalesce(sum(simulator_calls), 0), coalesce(sum(simulator_prompt_tokens), 0),
-        coalesce(sum(simulator_completion_tokens), 0) FROM generator.dialogues_v1 WHERE run_id = :run
+        coalesce(sum(simulator_completion_tokens), 0) FROM generator.tallies_v1 WHERE run_id = :run
     UNION ALL SELECT 'judge', coalesce(sum(calls), 0), coalesce(sum(prompt_tokens), 0),
-        coalesce(sum(completion_tokens), 0) FROM judge.verdicts_v1 WHERE run_id = :run
-    UNION ALL SELECT 'judge', coalesce(sum(calls), 0), coalesce(sum(prompt_tokens), 0),
-        coalesce(sum(completion_tokens), 0) FROM judge.diversity_verdicts_v1 WHERE run_id = :run"""
+        coalesce(sum(completion_tokens), 0) FROM judge.tallies_v1 WHERE run_id = :run"""
 
 _OTHERS = """
     SELECT coalesce(sum(reserved_calls), 0)::float8 AS calls, coalesce(sum(reserved_tokens), 0)::float8 AS tokens,
