@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import orjson
@@ -19,6 +19,7 @@ from migrations import HEAD
 # What a statement can fail with, on the way to Postgres or there.
 FAILURES = (DBAPIError, PoolTimeout, asyncpg.PostgresError, OSError)
 
+Row = TypeVar("Row")
 IDLE = "5s"  # of a transaction without a statement; well below a lease
 
 
@@ -99,6 +100,17 @@ async def rows(tx: AsyncConnection, sql: str, **values: Any) -> list[RowMapping]
 async def row(tx: AsyncConnection, sql: str, **values: Any) -> RowMapping | None:
     """The first row of a statement, if there is one."""
     return (await tx.execute(text(sql), values)).mappings().first()
+
+
+async def one(tx: AsyncConnection, of: type[Row], sql: str, **values: Any) -> Row | None:
+    """The first row of a statement as a value of the class whose fields its columns are, if there is one."""
+    found = (await tx.execute(text(sql), values)).mappings().first()
+    return None if found is None else of(**found)
+
+
+async def many(tx: AsyncConnection, of: type[Row], sql: str, **values: Any) -> list[Row]:
+    """All rows of a statement, likewise."""
+    return [of(**found) for found in (await tx.execute(text(sql), values)).mappings()]
 
 
 async def count(tx: AsyncConnection, sql: str, **values: Any) -> int:
