@@ -69,12 +69,12 @@ class MeasureAgreement(Job):
 
 
 class MeasureJudges(Job):
-    """Measure the judges by a tenant's ratings; ``run_id`` is the tenant's."""
+    """Measure the judges by a tenant's ratings; the subject is the tenant."""
 
     to: ClassVar = "analytics"
 
 
 class WriteScenarios(Job):
-    """Write what waits of a scenario set; ``run_id`` is the set's."""
+    """Write what waits of a scenario set; the subject is the set."""
 
     to: ClassVar = "generator"

@@ -14,9 +14,9 @@ from services.analytics.gates import given
 from services.analytics.report import kept
 from services.analytics.resources import Resources
 from services.jobs import AdvanceRun, MeasureAgreement, MeasureJudges, StoreRatings, SummariseRun
-from services.kit.db import forget_deleted
 from services.kit.queue import Job
 from services.kit.worker import Handler
+from services.work.claims import forget_deleted
 
 log = structlog.get_logger()
 

@@ -1,6 +1,6 @@
 """The generator's queries on scenario drafts: written down once, claimed under a lease, saved answer by answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
@@ -9,13 +9,36 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.grid import Cell, Slot
+from esrp.metrics import Language
 from esrp.similarity import Likeness
 from services.generator.writing import Draft
 from services.kit.chat import Usage
-from services.kit.db import count, json, row, rows
+from services.kit.db import count, json, many, one, row, rows
+from services.work import claims
+from services.work.claims import alive, free
+from services.work.published import columns
 
 RAW = 20_000  # characters of a raw reply that are kept
 NOTHING = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioSet:
+    """A row of ``gateway.scenario_sets_v1``: a set that was asked for."""
+
+    id: UUID
+    tenant_id: UUID
+    language: Language
+    grid: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A draft that is to be compared with the others."""
+
+    id: UUID
+    event: str
+    question: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +55,6 @@ class Save:
     """What to write of a draft: an answer (``asks`` 1) or none, and the state that it leaves the draft in."""
 
     id: UUID
-    slice_id: UUID
     state: str
     asks: int = 0
     usage: Usage = NOTHING
@@ -42,12 +64,13 @@ class Save:
     error: dict[str, str] | None = None
 
 
-async def find_set(tx: AsyncConnection, set_id: UUID) -> RowMapping | None:
+async def find_set(tx: AsyncConnection, set_id: UUID) -> ScenarioSet | None:
     """The scenario set as the gateway publishes it."""
-    return await row(tx, "SELECT * FROM gateway.scenario_sets_v1 WHERE id = :id", id=set_id)
+    sql = f"SELECT {columns(ScenarioSet)} FROM gateway.scenario_sets_v1 WHERE id = :id"
+    return await one(tx, ScenarioSet, sql, id=set_id)
 
 
-async def add(tx: AsyncConnection, set_: RowMapping, slots: Sequence[Slot]) -> int:
+async def add(tx: AsyncConnection, set_: ScenarioSet, slots: Sequence[Slot]) -> int:
     """Write down what waits to be written; what is there already stays. Returns how many are new."""
     return await count(
         tx,
@@ -57,9 +80,9 @@ async def add(tx: AsyncConnection, set_: RowMapping, slots: Sequence[Slot]) -> i
         " FROM unnest(CAST(:ids AS uuid[]), CAST(:positions AS integer[]), CAST(:personas AS text[]),"
         " CAST(:emotions AS text[]), CAST(:locations AS text[]), CAST(:numbers AS integer[]))"
         " AS x(id, position, persona, emotion, location, number) ON CONFLICT DO NOTHING",
-        tenant=set_["tenant_id"],
-        set=set_["id"],
-        ids=[draft_id(set_["id"], slot) for slot in slots],
+        tenant=set_.tenant_id,
+        set=set_.id,
+        ids=[draft_id(set_.id, slot) for slot in slots],
         positions=[slot.position for slot in slots],
         personas=[slot.cell.persona for slot in slots],
         emotions=[slot.cell.emotion for slot in slots],
@@ -74,28 +97,15 @@ def draft_id(set_id: UUID, slot: Slot) -> UUID:
     return uuid5(set_id, "\x1f".join((cell.persona, cell.emotion, cell.location, str(slot.number))))
 
 
-async def claim(tx: AsyncConnection, set_id: UUID, slice_id: UUID, *, wanted: int, cap: int) -> list[Claimed]:
-    """Lease up to ``wanted`` drafts, so that no more than ``cap`` calls are in flight to the writer.
-
-    In flight are the leased rows, over all sets, tenants and workers: there is one writer. They are counted under a
-    lock, so that two workers cannot both take the last place.
-    """
-    await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended('write scenarios', 0))")
+async def claim(tx: AsyncConnection, set_id: UUID, slice_id: UUID, wanted: int) -> list[Claimed]:
+    """Lease up to ``wanted`` drafts."""
     claimed = await rows(
         tx,
-        """
-        WITH busy AS (
-            SELECT count(*) AS n FROM generator.scenario_drafts d
-            JOIN generator.slices l ON l.id = d.slice_id AND l.expires_at > now() WHERE d.state = 'writing'
-        ), free AS (
+        f"""
+        WITH free AS (
             SELECT d.id FROM generator.scenario_drafts d
-            WHERE d.set_id = :set
-                AND EXISTS (SELECT FROM generator.slices l WHERE l.id = :slice AND l.expires_at > now())
-                AND (d.state = 'waiting' OR d.state = 'writing' AND NOT EXISTS (
-                SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now()))
-            ORDER BY d.position
-            LIMIT greatest(0, least(:wanted, :cap - (SELECT n FROM busy)))
-            FOR UPDATE SKIP LOCKED
+            WHERE d.set_id = :set AND {alive("generator", ":slice")} AND {_FREE}
+            ORDER BY d.position LIMIT :wanted FOR UPDATE SKIP LOCKED
         )
         UPDATE generator.scenario_drafts d SET state = 'writing', slice_id = :slice FROM free WHERE d.id = free.id
         RETURNING d.id, d.position, d.persona, d.emotion, d.location, d.number, d.attempts
@@ -103,13 +113,12 @@ async def claim(tx: AsyncConnection, set_id: UUID, slice_id: UUID, *, wanted: in
         set=set_id,
         slice=slice_id,
         wanted=wanted,
-        cap=cap,
     )
     return [Claimed(r["id"], _slot(r), r["attempts"]) for r in claimed]
 
 
-async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
-    """Write all of them in one statement, each fenced by its lease; says of each whether it was still ours.
+async def save(tx: AsyncConnection, slice_id: UUID, saves: Sequence[Save]) -> list[bool]:
+    """Write all of them in one statement, fenced by the lease; says of each whether it was still ours.
 
     Two saves of one draft never meet in a batch: the next ask waits for the save of the last.
     """
@@ -129,17 +138,17 @@ async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
             calls = d.calls + x.calls,
             prompt_tokens = d.prompt_tokens + x.prompt_tokens,
             completion_tokens = d.completion_tokens + x.completion_tokens
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:slices AS uuid[]), CAST(:states AS text[]), CAST(:events AS text[]),
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:events AS text[]),
             CAST(:questions AS text[]), CAST(:writers AS text[]), CAST(:raws AS text[]), CAST(:errors AS text[]),
             CAST(:asks AS integer[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]),
             CAST(:completion_tokens AS bigint[]))
-            AS x(id, slice_id, state, event, question, writer, raw, error, asks, calls, prompt_tokens,
+            AS x(id, state, event, question, writer, raw, error, asks, calls, prompt_tokens,
                 completion_tokens)
-        WHERE d.id = x.id AND d.slice_id = x.slice_id AND d.state = 'writing'
+        WHERE d.id = x.id AND d.slice_id = :slice AND d.state = 'writing'
         RETURNING d.id
         """,
+        slice=slice_id,
         ids=[s.id for s in saves],
-        slices=[s.slice_id for s in saves],
         states=[s.state for s in saves],
         events=[s.draft and s.draft.event for s in saves],
         questions=[s.draft and s.draft.question for s in saves],
@@ -166,13 +175,15 @@ async def fail_waiting(tx: AsyncConnection, set_id: UUID, error: dict[str, str])
     )
 
 
+async def is_left(tx: AsyncConnection, set_id: UUID) -> bool:
+    """Whether drafts of the set wait for somebody."""
+    sql = f"SELECT d.id FROM generator.scenario_drafts d WHERE d.set_id = :set AND {_FREE} LIMIT 1"
+    return await row(tx, sql, set=set_id) is not None
+
+
 async def free_abandoned(tx: AsyncConnection) -> None:
     """Give back what dead leases hold."""
-    await count(
-        tx,
-        "UPDATE generator.scenario_drafts d SET state = 'waiting', slice_id = NULL WHERE d.state = 'writing'"
-        " AND NOT EXISTS (SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now())",
-    )
+    await claims.free_abandoned(tx, "generator.scenario_drafts", "writing")
 
 
 async def open_sets(tx: AsyncConnection) -> list[UUID]:
@@ -191,11 +202,12 @@ async def open_sets(tx: AsyncConnection) -> list[UUID]:
     return [set_["id"] for set_ in found]
 
 
-async def uncompared(tx: AsyncConnection, set_id: UUID) -> list[RowMapping]:
+async def uncompared(tx: AsyncConnection, set_id: UUID) -> list[Written]:
     """All that was written of the set, in order, if nothing more is coming and it was not compared; else nothing."""
     await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"compare scenarios:{set_id}")
-    return await rows(
+    return await many(
         tx,
+        Written,
         """
         SELECT id, event, question FROM generator.scenario_drafts d
         WHERE set_id = :set AND state = 'written'
@@ -220,6 +232,9 @@ async def compare(tx: AsyncConnection, ids: Sequence[UUID], found: Sequence[Like
         ofs=[None if one.of is None else ids[one.of] for one in found],
         similarities=[one.similarity for one in found],
     )
+
+
+_FREE = free("generator", "d", "writing", paused=False)
 
 
 def _slot(draft: RowMapping) -> Slot:

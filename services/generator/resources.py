@@ -12,6 +12,7 @@ from services.kit.db import open_engine
 from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import Settings
+from services.work.loop import Slices
 from services.work.seats import OPERATOR, AllSeats, Caps, Seats
 
 
@@ -25,6 +26,7 @@ class Resources:
     keys: KeyFile
     chat: ChatClient
     seats: AllSeats
+    slices: Slices
     simulator: Simulator | Nobody
 
 
@@ -43,6 +45,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             keys=KeyFile(settings.secret_key_file),
             chat=chat,
             seats=seats,
+            slices=Slices(engine, queue, "generator"),
             simulator=simulator(settings.simulator, chat, _simulator_seats(settings, seats)),
         )
     finally:

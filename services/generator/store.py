@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.generator.roleplay import OpenTurn
 from services.kit.chat import Usage
-from services.kit.db import count, json, row, rows
+from services.kit.db import count, json, many, row, rows
+from services.work import claims
+from services.work.claims import alive, free, goes_on
+from services.work.published import PlayedRun
 
 NOTHING = Usage()
 
@@ -24,6 +26,25 @@ class Planned:
     character: str
     scenario: str | None
     replicate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A dialogue of a transcript, without its turns."""
+
+    position: int
+    character: str
+    scenario: str | None
+    replicate: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run that goes on: whether all its dialogues are written down, and whether some may be played now."""
+
+    id: UUID
+    planned: bool
+    free: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +68,6 @@ class Save:
     """
 
     id: UUID
-    slice_id: UUID
     state: str
     turns: tuple[OpenTurn, ...] | None = None
     role: str | None = None
@@ -58,23 +78,13 @@ class Save:
     pause: float = 0
 
 
-async def run(tx: AsyncConnection, run_id: UUID) -> RowMapping | None:
-    """The run as the gateway publishes it, with its suite's document."""
-    return await row(
-        tx,
-        "SELECT r.*, s.document AS suite FROM gateway.runs_v1 r JOIN gateway.suites_v1 s ON s.id = r.suite_id"
-        " WHERE r.id = :run",
-        run=run_id,
-    )
-
-
 async def sealed_key(tx: AsyncConnection, secret_id: UUID) -> bytes | None:
     """The candidate's encrypted key."""
     found = await row(tx, "SELECT sealed FROM gateway.secrets_v1 WHERE id = :id", id=secret_id)
     return found["sealed"] if found else None
 
 
-async def add_dialogues(tx: AsyncConnection, run: RowMapping, planned: Sequence[Planned]) -> int:
+async def add_dialogues(tx: AsyncConnection, run: PlayedRun, planned: Sequence[Planned]) -> int:
     """Write down what waits to be played; what is there already stays. Returns how many are new."""
     return await count(
         tx,
@@ -85,7 +95,7 @@ async def add_dialogues(tx: AsyncConnection, run: RowMapping, planned: Sequence[
     )
 
 
-async def add_recorded(tx: AsyncConnection, run: RowMapping, planned: Sequence[Planned], at: Sequence[int]) -> int:
+async def add_recorded(tx: AsyncConnection, run: PlayedRun, planned: Sequence[Planned], at: Sequence[int]) -> int:
     """Take over a transcript's dialogues, played already; ``at`` are their positions in the transcript."""
     return await count(
         tx,
@@ -96,15 +106,16 @@ async def add_recorded(tx: AsyncConnection, run: RowMapping, planned: Sequence[P
         " JOIN gateway.transcript_dialogues_v1 t ON t.transcript_id = :transcript AND t.position = a.position"
         " ON CONFLICT (id) DO NOTHING",
         at=list(at),
-        transcript=run["transcript_id"],
+        transcript=run.transcript_id,
         **_columns(run, planned),
     )
 
 
-async def recorded(tx: AsyncConnection, transcript_id: UUID) -> list[RowMapping]:
+async def recorded(tx: AsyncConnection, transcript_id: UUID) -> list[Recorded]:
     """What a transcript holds, without the turns."""
-    return await rows(
+    return await many(
         tx,
+        Recorded,
         "SELECT position, character, scenario, replicate FROM gateway.transcript_dialogues_v1"
         " WHERE transcript_id = :transcript ORDER BY position",
         transcript=transcript_id,
@@ -122,14 +133,14 @@ async def said(tx: AsyncConnection, transcript_id: UUID) -> dict[tuple[str, str 
     return {(d["character"], d["scenario"]): [turn["user"] for turn in d["turns"]] for d in found}
 
 
-async def retry_failed(tx: AsyncConnection, run: RowMapping) -> None:
+async def retry_failed(tx: AsyncConnection, run: PlayedRun) -> None:
     """What had failed when a retry was asked for waits again, from its last answer on."""
     await count(
         tx,
         "UPDATE generator.dialogues SET state = 'waiting', attempts = 0, not_before = NULL, finished_at = NULL"
         " WHERE run_id = :run AND state = 'failed' AND finished_at < CAST(:at AS timestamptz)",
-        run=run["id"],
-        at=run["retry_at"],
+        run=run.id,
+        at=run.retry_at,
     )
 
 
@@ -141,8 +152,7 @@ async def claim(tx: AsyncConnection, run_id: UUID, slice_id: UUID, wanted: int) 
         WITH free AS (
             SELECT d.id FROM generator.dialogues d
             WHERE d.run_id = :run AND {_FREE}
-                AND EXISTS (SELECT FROM gateway.runs_v1 r WHERE r.id = :run AND r.status IN ('queued', 'running'))
-                AND EXISTS (SELECT FROM generator.slices l WHERE l.id = :slice AND l.expires_at > now())
+                AND {goes_on(":run")} AND {alive("generator", ":slice")}
             ORDER BY d.position LIMIT :wanted FOR UPDATE SKIP LOCKED
         )
         UPDATE generator.dialogues d SET state = 'playing', slice_id = :slice FROM free WHERE d.id = free.id
@@ -155,8 +165,8 @@ async def claim(tx: AsyncConnection, run_id: UUID, slice_id: UUID, wanted: int) 
     return [Claimed(**{**r, "turns": tuple(OpenTurn(**turn) for turn in r["turns"])}) for r in claimed]
 
 
-async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
-    """Write all of them in one statement, each fenced by its lease; says of each whether it was still ours.
+async def save(tx: AsyncConnection, slice_id: UUID, saves: Sequence[Save]) -> list[bool]:
+    """Write all of them in one statement, fenced by the lease; says of each whether it was still ours.
 
     Two saves of one dialogue never meet in a batch: the next call waits for the save of the last.
     """
@@ -180,16 +190,16 @@ async def save(tx: AsyncConnection, saves: Sequence[Save]) -> list[bool]:
             simulator_prompt_tokens = d.simulator_prompt_tokens + x.prompt_tokens * (x.role = 'simulator')::int,
             simulator_completion_tokens =
                 d.simulator_completion_tokens + x.completion_tokens * (x.role = 'simulator')::int
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:slices AS uuid[]), CAST(:states AS text[]), CAST(:turns AS text[]),
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:turns AS text[]),
             CAST(:roles AS text[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]),
             CAST(:completion_tokens AS bigint[]), CAST(:errors AS text[]), CAST(:cuts AS boolean[]),
             CAST(:tried AS boolean[]), CAST(:pauses AS double precision[]))
-            AS x(id, slice_id, state, turns, role, calls, prompt_tokens, completion_tokens, error, cut, tried, pause)
-        WHERE d.id = x.id AND d.slice_id = x.slice_id AND d.state = 'playing'
+            AS x(id, state, turns, role, calls, prompt_tokens, completion_tokens, error, cut, tried, pause)
+        WHERE d.id = x.id AND d.slice_id = :slice AND d.state = 'playing'
         RETURNING d.id
         """,
+        slice=slice_id,
         ids=[s.id for s in saves],
-        slices=[s.slice_id for s in saves],
         states=[s.state for s in saves],
         turns=[None if s.turns is None else json([_turn(turn) for turn in s.turns]) for s in saves],
         roles=[s.role or "" for s in saves],
@@ -216,12 +226,19 @@ async def fail_waiting(tx: AsyncConnection, run_id: UUID, error: dict[str, str])
     )
 
 
-async def open_runs(tx: AsyncConnection) -> list[RowMapping]:
-    """Runs that want something of us: not written down yet (``planned`` false), or with dialogues to be played."""
-    return await rows(
+async def is_left(tx: AsyncConnection, run_id: UUID) -> bool:
+    """Whether dialogues of the run wait for somebody."""
+    sql = f"SELECT d.id FROM generator.dialogues d WHERE d.run_id = :run AND {_FREE} LIMIT 1"
+    return await row(tx, sql, run=run_id) is not None
+
+
+async def open_runs(tx: AsyncConnection) -> list[OpenRun]:
+    """Runs that may want something of us."""
+    return await many(
         tx,
+        OpenRun,
         f"""
-        SELECT r.id, r.status,
+        SELECT r.id,
             (r.plan ->> 'dialogues')::int <= (SELECT coalesce(sum(t.written), 0) FROM generator.tallies t
                 WHERE t.run_id = r.id)
             AND NOT EXISTS (SELECT FROM generator.dialogues d
@@ -233,19 +250,13 @@ async def open_runs(tx: AsyncConnection) -> list[RowMapping]:
 
 
 async def free_abandoned(tx: AsyncConnection) -> None:
-    """Give back what dead leases hold, whatever became of the run: a cancelled one waits for it."""
-    await count(
-        tx,
-        "UPDATE generator.dialogues d SET state = 'waiting', slice_id = NULL WHERE d.state = 'playing'"
-        " AND NOT EXISTS (SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now())",
-    )
-    await count(tx, "DELETE FROM generator.slices WHERE expires_at < now() - interval '1 minute'")
+    """Give back what dead leases hold."""
+    await claims.free_abandoned(tx, "generator.dialogues", "playing")
+    await claims.forget_leases(tx, "generator")
 
 
-# A row that nobody holds and that may be played now.
-_FREE = """(d.state = 'waiting' AND (d.not_before IS NULL OR d.not_before <= now())
-    OR d.state = 'playing' AND NOT EXISTS (
-        SELECT FROM generator.slices l WHERE l.id = d.slice_id AND l.expires_at > now()))"""
+OF_A_RUN = ("generator.dialogues", "generator.tallies")
+_FREE = free("generator", "d", "playing")
 _PLANNED = (
     "unnest(CAST(:ids AS uuid[]), CAST(:positions AS integer[]), CAST(:characters AS text[]),"
     " CAST(:scenarios AS text[]), CAST(:replicates AS integer[]))"
@@ -253,10 +264,10 @@ _PLANNED = (
 )
 
 
-def _columns(run: RowMapping, planned: Sequence[Planned]) -> dict[str, Any]:
+def _columns(run: PlayedRun, planned: Sequence[Planned]) -> dict[str, Any]:
     return {
-        "tenant": run["tenant_id"],
-        "run": run["id"],
+        "tenant": run.tenant_id,
+        "run": run.id,
         "ids": [p.id for p in planned],
         "positions": [p.position for p in planned],
         "characters": [p.character for p in planned],

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.canonical import digest
 from esrp.diversity import BATCH, Batch, Reply, batches
-from esrp.suite import Suite
-from services.judge import store
 from services.judge.diversity import BatchVerdict
-from services.judge.store import ATTEMPTS, BUSY, shown
-from services.kit.db import count, json, row, rows
+from services.judge.store import ATTEMPTS, shown
+from services.kit.db import count, json, many, row, rows
+from services.work import claims
+from services.work.claims import alive, free, goes_on
+from services.work.published import PlayedRun, Run, played_run
 
 TO_COME = "to come"  # this very string, in the place of a reply
 
@@ -37,17 +37,15 @@ class GivenBatch:
     verdict: BatchVerdict
 
 
-def judges_of(run: RowMapping) -> list[str]:
+def judges_of(run: Run) -> list[str]:
     """The run's judges that rate diversity: those of kind chat, whose entries in its manifest go by name.
 
     None for a run of before diversity was rated: its manifest does not know of it.
     """
-    manifest = run["manifest"]
+    manifest = run.manifest
     if not manifest.get("diversity"):
         return []
-    return [
-        name for name, entry in zip(sorted(run["judges"]), manifest["judges"], strict=True) if entry["kind"] == "chat"
-    ]
+    return [name for name, entry in zip(sorted(run.judges), manifest["judges"], strict=True) if entry["kind"] == "chat"]
 
 
 async def expect(tx: AsyncConnection, run_id: UUID) -> None:
@@ -58,7 +56,7 @@ async def expect(tx: AsyncConnection, run_id: UUID) -> None:
     still the same replies stays.
     """
     await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"diversity:{run_id}")
-    run = await store.run(tx, run_id)
+    run = await played_run(tx, run_id)
     if run is None:
         return
     is_played = await row(tx, f"SELECT r.id FROM gateway.runs_v1 r WHERE r.id = :run AND {_UNPLANNED}", run=run_id)
@@ -75,13 +73,13 @@ async def expect(tx: AsyncConnection, run_id: UUID) -> None:
         " VALUES (:run, :tenant, :revision, :played) ON CONFLICT (run_id) DO UPDATE SET played = excluded.played,"
         " revision = greatest(p.revision, excluded.revision)",
         run=run_id,
-        tenant=run["tenant_id"],
-        revision=run["revision"] if is_played is not None else None,
+        tenant=run.tenant_id,
+        revision=run.revision if is_played is not None else None,
         played=played,
     )
 
 
-async def is_due(tx: AsyncConnection, run: RowMapping) -> bool:
+async def is_due(tx: AsyncConnection, run: Run) -> bool:
     """Whether enough was played since the batches of a run under way were made that more of them may be known."""
     if not judges_of(run):
         return False
@@ -91,26 +89,21 @@ async def is_due(tx: AsyncConnection, run: RowMapping) -> bool:
         LEFT JOIN judge.diversity_plans p ON p.run_id = :run
         WHERE d.written >= :dialogues AND d.played >= coalesce(p.played, 0) + greatest(:least, d.written / 16)
             AND p.revision IS DISTINCT FROM :revision"""
-    values = {"dialogues": run["plan"]["dialogues"], "revision": run["revision"], "least": BATCH}
-    return await row(tx, sql, run=run["id"], **values) is not None
+    values = {"dialogues": run.dialogues, "revision": run.revision, "least": BATCH}
+    return await row(tx, sql, run=run.id, **values) is not None
 
 
-async def claim(
-    tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, *, wanted: int, cap: int
-) -> list[ClaimedBatch]:
-    """Lease up to ``wanted`` verdicts of an open run; the judge's dialogues count against the same ``cap``."""
-    await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"judge:{judge}")
-    claimed = await rows(
+async def claim(tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, wanted: int) -> list[ClaimedBatch]:
+    """Lease up to ``wanted`` verdicts of an open run that the judge may give now."""
+    return await many(
         tx,
+        ClaimedBatch,
         f"""
         WITH free AS (
             SELECT v.id FROM judge.diversity_verdicts v
             WHERE v.run_id = :run AND v.judge = :judge AND {_FREE}
-                AND EXISTS (SELECT FROM gateway.runs_v1 r WHERE r.id = :run AND r.status IN ('queued', 'running'))
-                AND EXISTS (SELECT FROM judge.slices l WHERE l.id = :slice AND l.expires_at > now())
-            ORDER BY v.id
-            LIMIT greatest(0, least(:wanted, :cap - ({BUSY})))
-            FOR UPDATE SKIP LOCKED
+                AND {goes_on(":run")} AND {alive("judge", ":slice")}
+            ORDER BY v.id LIMIT :wanted FOR UPDATE SKIP LOCKED
         )
         UPDATE judge.diversity_verdicts v SET state = 'rating', slice_id = :slice FROM free WHERE v.id = free.id
         RETURNING v.id, v.judge, v.character, v.batch, v.replies
@@ -119,9 +112,7 @@ async def claim(
         judge=judge,
         slice=slice_id,
         wanted=wanted,
-        cap=cap,
     )
-    return [ClaimedBatch(**r) for r in claimed]
 
 
 async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[GivenBatch]) -> list[bool]:
@@ -188,40 +179,36 @@ async def unrated_runs(tx: AsyncConnection) -> list[UUID]:
 
 
 async def free_abandoned(tx: AsyncConnection) -> None:
-    """Give back what dead leases hold, whatever became of the run."""
-    await count(
-        tx,
-        "UPDATE judge.diversity_verdicts v SET slice_id = NULL,"
-        " state = CASE WHEN v.outdated THEN 'outdated' ELSE 'waiting' END WHERE v.state = 'rating'"
-        " AND NOT EXISTS (SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now())",
-    )
+    """Give back what dead leases hold; what is outdated is given by nobody any more."""
+    waiting = "CASE WHEN t.outdated THEN 'outdated' ELSE 'waiting' END"
+    await claims.free_abandoned(tx, "judge.diversity_verdicts", "rating", waiting=waiting)
 
 
 Wanted = tuple[UUID, str, Batch]  # a verdict's id, its judge, the batch
 
 
-def _wanted(run: RowMapping, made: Sequence[Batch]) -> Iterator[Wanted]:
+def _wanted(run: Run, made: Sequence[Batch]) -> Iterator[Wanted]:
     for batch in made:
         replies = digest(list(batch.texts))
         for judge in judges_of(run):
             words = ("diversity", batch.character, str(batch.number), judge, replies)
-            yield uuid5(run["id"], "\x1f".join(words)), judge, batch
+            yield uuid5(run.id, "\x1f".join(words)), judge, batch
 
 
-async def _replies(tx: AsyncConnection, run: RowMapping) -> tuple[int, list[Reply]]:
+async def _replies(tx: AsyncConnection, run: PlayedRun) -> tuple[int, list[Reply]]:
     """How many dialogues were played, and what the candidate said in them; ``TO_COME`` for what it may still say.
 
     Own logs stand after the suite's scenarios.
     """
-    scenarios = Suite.model_validate(run["suite"]).scenarios
+    scenarios = run.suite.scenarios
     places = {scenario.id: place for place, scenario in enumerate(scenarios)}
     found = await rows(
         tx,
         "SELECT character, scenario, replicate, position, state, jsonb_path_query_array(turns, '$[*].assistant')"
         " AS replies FROM generator.dialogues_v1 WHERE run_id = :run AND state <> 'failed'",
-        run=run["id"],
+        run=run.id,
     )
-    rounds = run["rounds"]
+    rounds = run.rounds
     replies = [
         Reply(d["character"], places.get(d["scenario"], len(places) + d["position"]), round_, text, d["replicate"])
         for d in found
@@ -230,26 +217,26 @@ async def _replies(tx: AsyncConnection, run: RowMapping) -> tuple[int, list[Repl
     return sum(d["state"] == "done" for d in found), replies
 
 
-async def _settle(tx: AsyncConnection, run: RowMapping, wanted: Sequence[UUID]) -> None:
+async def _settle(tx: AsyncConnection, run: Run, wanted: Sequence[UUID]) -> None:
     """What is not wanted is outdated, and what failed before the run was told to try again waits again."""
     await count(
         tx,
         "UPDATE judge.diversity_verdicts SET outdated = true,"
         " state = CASE WHEN state = 'rating' THEN state ELSE 'outdated' END"
         " WHERE run_id = :run AND NOT outdated AND id <> ALL(CAST(:ids AS uuid[]))",
-        run=run["id"],
+        run=run.id,
         ids=wanted,
     )
     await count(
         tx,
         "UPDATE judge.diversity_verdicts SET state = 'waiting', attempts = 0, not_before = NULL, finished_at = NULL"
         " WHERE run_id = :run AND state = 'failed' AND finished_at < CAST(:at AS timestamptz)",
-        run=run["id"],
-        at=run["retry_at"],
+        run=run.id,
+        at=run.retry_at,
     )
 
 
-async def _write(tx: AsyncConnection, run: RowMapping, wanted: Sequence[Wanted]) -> None:
+async def _write(tx: AsyncConnection, run: Run, wanted: Sequence[Wanted]) -> None:
     await count(
         tx,
         """
@@ -260,8 +247,8 @@ async def _write(tx: AsyncConnection, run: RowMapping, wanted: Sequence[Wanted])
         ON CONFLICT (id) DO UPDATE SET outdated = false,
             state = CASE WHEN v.state = 'outdated' THEN 'waiting' ELSE v.state END WHERE v.outdated
         """,
-        tenant=run["tenant_id"],
-        run=run["id"],
+        tenant=run.tenant_id,
+        run=run.id,
         ids=[id for id, _, _ in wanted],
         characters=[batch.character for _, _, batch in wanted],
         batches=[batch.number for _, _, batch in wanted],
@@ -270,10 +257,8 @@ async def _write(tx: AsyncConnection, run: RowMapping, wanted: Sequence[Wanted])
     )
 
 
-# A verdict that nobody holds: it waits and may be given now, or its holder's lease is over.
-_FREE = """(v.state = 'waiting' AND (v.not_before IS NULL OR v.not_before <= now())
-    OR v.state = 'rating' AND NOT v.outdated AND NOT EXISTS (
-        SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now()))"""
+# Of what is outdated and at work nobody takes over anything.
+_FREE = f"(NOT v.outdated AND {free('judge', 'v', 'rating')})"
 
 # Every dialogue has ended, at least one was played, and the batches of this revision were not made yet.
 _UNPLANNED = """cardinality(r.judges) > 0

@@ -48,7 +48,7 @@ class Verdict:
 
 
 class Rater(Protocol):
-    """A judge. Holds at most ``max_concurrency`` dialogues at once, over all workers."""
+    """A judge. A slice gives it at most ``max_concurrency`` dialogues at once; its seats bound the calls of all."""
 
     @property
     def max_concurrency(self) -> int:

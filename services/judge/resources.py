@@ -1,9 +1,8 @@
 """The judge's composition root: what it works with, chosen in one place."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -12,18 +11,11 @@ from services.judge.panel import panel_rater
 from services.judge.rating import Rater, Unserved
 from services.kit.chat import ChatClient, Timeouts
 from services.kit.db import open_engine
-from services.kit.queue import ArqQueue, Job, Queue
+from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import JudgeSettings, Settings
+from services.work.loop import Slices
 from services.work.seats import OPERATOR, AllSeats, Caps
-
-
-@dataclass
-class Bench:
-    """A slice that this process is at: ``rung`` says that it was rung for again, ``stir`` that there is news."""
-
-    rung: bool = True
-    stir: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class Resources:
     queue: Queue
     keys: KeyFile
     raters: Mapping[str, Rater]
-    benches: dict[Job, Bench] = field(default_factory=dict)
+    slices: Slices
 
     def rater(self, name: str) -> Rater:
         """The judge of that name; one that was taken out of the configuration says so in each verdict."""
@@ -59,7 +51,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     try:
         async with AsyncExitStack() as engines:
             raters = {judge.name: await _rater(judge, chat, seats, engines) for judge in settings.judges}
-            yield Resources(settings, engine, queue, KeyFile(settings.secret_key_file), raters)
+            yield Resources(
+                settings, engine, queue, KeyFile(settings.secret_key_file), raters, Slices(engine, queue, "judge")
+            )
     finally:
         await seats.close()
         await chat.close()

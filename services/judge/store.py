@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.judge.rating import Fault, Score, Verdict
-from services.kit.db import count, json, row, rows
+from services.kit.db import count, json, many, row, rows
 from services.kit.ids import verdict_id
+from services.work import claims
+from services.work.claims import alive, free, goes_on
+from services.work.published import Run
 
 OF_A_RUN = tuple(
     f"judge.{table}" for table in ("verdicts", "diversity_verdicts", "diversity_plans", "expected", "tallies")
@@ -39,17 +41,7 @@ class Given:
     verdict: Verdict
 
 
-async def run(tx: AsyncConnection, run_id: UUID) -> RowMapping | None:
-    """The run as the gateway publishes it, with its suite's document."""
-    return await row(
-        tx,
-        "SELECT r.*, s.document AS suite FROM gateway.runs_v1 r JOIN gateway.suites_v1 s ON s.id = r.suite_id"
-        " WHERE r.id = :run",
-        run=run_id,
-    )
-
-
-async def expect(tx: AsyncConnection, run: RowMapping) -> int:
+async def expect(tx: AsyncConnection, run: Run) -> int:
     """Write down a verdict of each judge for every dialogue that was finished since we last looked.
 
     Returns how many are new. What was committed while older transactions were open is looked at again.
@@ -61,11 +53,11 @@ async def expect(tx: AsyncConnection, run: RowMapping) -> int:
         WHERE d.run_id = :run AND d.state = 'done'
             AND d.changed_in >= coalesce((SELECT upto FROM judge.expected WHERE run_id = :run), '0')
         """,
-        run=run["id"],
+        run=run.id,
     )
     if not ended:
         return 0
-    wanted = [(r["id"], judge) for r in ended for judge in run["judges"]]
+    wanted = [(r["id"], judge) for r in ended for judge in run.judges]
     added = await count(
         tx,
         """
@@ -85,44 +77,35 @@ async def expect(tx: AsyncConnection, run: RowMapping) -> int:
         "INSERT INTO judge.expected AS e (run_id, tenant_id, upto)"
         " VALUES (:run, :tenant, CAST(CAST(:upto AS text) AS xid8))"
         " ON CONFLICT (run_id) DO UPDATE SET upto = excluded.upto WHERE e.upto < excluded.upto",
-        run=run["id"],
-        tenant=run["tenant_id"],
+        run=run.id,
+        tenant=run.tenant_id,
         upto=ended[0]["upto"],
     )
     return added
 
 
-async def retry_failed(tx: AsyncConnection, run: RowMapping) -> None:
+async def retry_failed(tx: AsyncConnection, run: Run) -> None:
     """What had failed when a retry was asked for waits again."""
     await count(
         tx,
         "UPDATE judge.verdicts SET state = 'waiting', attempts = 0, not_before = NULL, finished_at = NULL"
         " WHERE run_id = :run AND state = 'failed' AND finished_at < CAST(:at AS timestamptz)",
-        run=run["id"],
-        at=run["retry_at"],
+        run=run.id,
+        at=run.retry_at,
     )
 
 
-async def claim(
-    tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, *, wanted: int, cap: int
-) -> list[Claimed]:
-    """Lease up to ``wanted`` verdicts of an open run, so that the judge has no more than ``cap`` calls in flight.
-
-    In flight are its leased rows over all runs and workers, counted under a lock, so that two workers cannot both take
-    the last place.
-    """
-    await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"judge:{judge}")
-    claimed = await rows(
+async def claim(tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, wanted: int) -> list[Claimed]:
+    """Lease up to ``wanted`` verdicts of an open run that the judge may give now."""
+    return await many(
         tx,
+        Claimed,
         f"""
         WITH free AS (
             SELECT v.id FROM judge.verdicts v
             WHERE v.run_id = :run AND v.judge = :judge AND {_FREE}
-                AND EXISTS (SELECT FROM gateway.runs_v1 r WHERE r.id = :run AND r.status IN ('queued', 'running'))
-                AND EXISTS (SELECT FROM judge.slices l WHERE l.id = :slice AND l.expires_at > now())
-            ORDER BY v.id
-            LIMIT greatest(0, least(:wanted, :cap - ({BUSY})))
-            FOR UPDATE SKIP LOCKED
+                AND {goes_on(":run")} AND {alive("judge", ":slice")}
+            ORDER BY v.id LIMIT :wanted FOR UPDATE SKIP LOCKED
         )
         UPDATE judge.verdicts v SET state = 'rating', slice_id = :slice
         FROM free, generator.dialogues_v1 d
@@ -133,9 +116,7 @@ async def claim(
         judge=judge,
         slice=slice_id,
         wanted=wanted,
-        cap=cap,
     )
-    return [Claimed(**r) for r in claimed]
 
 
 async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[Given]) -> list[bool]:
@@ -187,7 +168,7 @@ async def is_left(tx: AsyncConnection, run_id: UUID) -> bool:
 
 async def unrated_runs(tx: AsyncConnection) -> list[UUID]:
     """Open runs with a finished dialogue that a judge has still to rate and nobody is about to."""
-    found: list[RowMapping] = await rows(
+    found = await rows(
         tx,
         f"""
         SELECT r.id FROM gateway.runs_v1 r
@@ -201,17 +182,13 @@ async def unrated_runs(tx: AsyncConnection) -> list[UUID]:
                     WHERE v.run_id = r.id AND v.dialogue_id = d.id AND v.judge = r.judges[1])))
         """,
     )
-    return [r["id"] for r in found]
+    return [run["id"] for run in found]
 
 
 async def free_abandoned(tx: AsyncConnection) -> None:
-    """Give back what dead leases hold, whatever became of the run: a cancelled one waits for it."""
-    await count(
-        tx,
-        "UPDATE judge.verdicts v SET state = 'waiting', slice_id = NULL WHERE v.state = 'rating'"
-        " AND NOT EXISTS (SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now())",
-    )
-    await count(tx, "DELETE FROM judge.slices WHERE expires_at < now() - interval '1 minute'")
+    """Give back what dead leases hold."""
+    await claims.free_abandoned(tx, "judge.verdicts", "rating")
+    await claims.forget_leases(tx, "judge")
 
 
 def _kept(score: Score) -> dict[str, Any]:
@@ -226,13 +203,4 @@ def shown(fault: Fault) -> dict[str, str]:
     return {"code": fault.code, "message": fault.message}
 
 
-# How many verdicts a judge is about to give, on dialogues and on batches.
-BUSY = """SELECT count(*) FROM (
-    SELECT slice_id FROM judge.verdicts WHERE judge = :judge AND state = 'rating'
-    UNION ALL SELECT slice_id FROM judge.diversity_verdicts WHERE judge = :judge AND state = 'rating') b
-    JOIN judge.slices l ON l.id = b.slice_id AND l.expires_at > now()"""
-
-# A row that nobody holds: it waits and may be tried now, or its holder's lease is over.
-_FREE = """(v.state = 'waiting' AND (v.not_before IS NULL OR v.not_before <= now())
-    OR v.state = 'rating' AND NOT EXISTS (
-        SELECT FROM judge.slices l WHERE l.id = v.slice_id AND l.expires_at > now()))"""
+_FREE = free("judge", "v", "rating")

@@ -118,12 +118,6 @@ async def count(tx: AsyncConnection, sql: str, **values: Any) -> int:
     return (await tx.execute(text(sql), values)).rowcount
 
 
-async def forget_deleted(tx: AsyncConnection, *tables: str) -> None:
-    """Remove what the caller's own tables hold of runs that were deleted."""
-    for table in tables:
-        await count(tx, f"DELETE FROM {table} t USING gateway.deletions_v1 d WHERE t.run_id = d.run_id")
-
-
 def json(value: Any) -> str:
     """``value`` for a ``CAST(:x AS jsonb)``."""
     return orjson.dumps(value).decode()

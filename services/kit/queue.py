@@ -18,10 +18,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One message: the run it is about. ``to`` is the service that works it."""
+    """One message: what it is about, mostly a run. ``to`` is the service that works it."""
 
     to: ClassVar[str]
-    run_id: UUID
+    subject: UUID
 
 
 class Queue(Protocol):
@@ -52,7 +52,7 @@ class ArqQueue:
                 pool = await self._connected()
                 for job in jobs:
                     # No fixed job id: the id of a dead worker's job stays blocked until its timeout.
-                    await pool.enqueue_job(type(job).__name__, str(job.run_id), _queue_name=queue_name(job.to))
+                    await pool.enqueue_job(type(job).__name__, str(job.subject), _queue_name=queue_name(job.to))
         except (redis_errors.RedisError, OSError, TimeoutError) as error:
             log.warning("queue.unheard", jobs=[type(job).__name__ for job in jobs], error=repr(error))
 

@@ -22,8 +22,9 @@ JOBS = Counter("esrp_worker_jobs_total", "Messages worked", ["job", "outcome"])
 
 # A slice lasts some 20 s and then drains its calls in flight; a doorbell of a dead worker is never waited for.
 JOB_TIMEOUT = 300
-# In flight at once. Slices mostly wait for models, so this is not about processors.
-MAX_JOBS = 64
+# In flight at once. Slices mostly wait for models, so this is not about processors: each open run has one, and none
+# shall wait until another run's time is up.
+MAX_JOBS = 512
 # Seconds between looks: what a lost message costs. A look is a few milliseconds of Postgres.
 PAUSE = 5.0
 
@@ -73,14 +74,14 @@ async def _answer(service: str, redis_url: str, handlers: Mapping[type[Job], Han
 
 
 def _guarded(job: type[Job], handler: Handler) -> Callable[..., Awaitable[None]]:
-    async def guarded(_: dict[str, Any], run: str) -> None:
+    async def guarded(_: dict[str, Any], subject: str) -> None:
         # A doorbell never carries a failure: the work list is in Postgres, and the timer comes back to it.
         try:
-            await handler(UUID(run))
+            await handler(UUID(subject))
             JOBS.labels(job.__name__, "done").inc()
         except Exception:
             JOBS.labels(job.__name__, "failed").inc()
-            log.exception("job.failed", job=job.__name__, run_id=run)
+            log.exception("job.failed", job=job.__name__, subject=subject)
 
     return guarded
 
@@ -92,7 +93,7 @@ async def _look(tasks: asyncio.TaskGroup, handlers: Mapping[type[Job], Handler],
     async def do(job: Job) -> None:
         try:
             async with seats:
-                await _guarded(type(job), handlers[type(job)])({}, str(job.run_id))
+                await _guarded(type(job), handlers[type(job)])({}, str(job.subject))
         finally:
             busy.discard(job)
 

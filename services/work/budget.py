@@ -11,12 +11,12 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.chat import Attempt, Reply, Stopped
 from services.kit.db import FAILURES, count, row, rows
 from services.work.lease import Slice
+from services.work.published import Run
 from services.work.seats import Seats
 
 log = structlog.get_logger()
@@ -82,15 +82,15 @@ def _cost(asked: float, said: float, price: Mapping[str, float] | None) -> float
 class Purse:
     """The budget of a run in the hands of one slice. Without a budget it is never asked."""
 
-    def __init__(self, lease: Slice, run: RowMapping) -> None:
+    def __init__(self, lease: Slice, run: Run) -> None:
         self._lease, self._run = lease, run
-        self._budget = _most(run["budget"] or {})
+        self._budget = _most(run.budget or {})
         self._reserved = self._held = Amount()
         self._lock = asyncio.Lock()
 
     def price(self, role: str) -> Mapping[str, float] | None:
         """What the role's tokens cost."""
-        found: Mapping[str, float] | None = (self._run["prices"] or {}).get(role)
+        found: Mapping[str, float] | None = (self._run.prices or {}).get(role)
         return found
 
     async def take(self, most: Amount, *, patient: bool = True) -> None:
@@ -107,7 +107,7 @@ class Purse:
                 try:
                     enough = await self._reserve(most)
                 except FAILURES as error:
-                    log.warning("budget.unread", run_id=str(self._run["id"]), error=repr(error)[:200])
+                    log.warning("budget.unread", run_id=str(self._run.id), error=repr(error)[:200])
                     enough = False
                 if not enough and not patient:
                     raise Stopped
@@ -138,7 +138,7 @@ class Purse:
             if exhausted := not (enough or others or held.calls or self._held.calls):
                 await self._exhausted(tx)
         if exhausted:
-            log.info("budget.exhausted", run_id=str(self._run["id"]))
+            log.info("budget.exhausted", run_id=str(self._run.id))
             self._lease.stopped.set()
             raise Stopped
         if enough:
@@ -147,7 +147,7 @@ class Purse:
 
     async def _free(self, tx: AsyncConnection) -> tuple[Amount, bool]:
         """What is neither spent nor held by others, and whether others hold anything. Alone, until the commit."""
-        run = self._run["id"]
+        run = self._run.id
         await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"budget:{run}")
         spent = await rows(tx, _SPENT, run=run)
         others = await row(tx, _OTHERS, run=run, slice=self._lease.id)
@@ -175,9 +175,9 @@ class Purse:
             tx,
             f"INSERT INTO {self._lease.schema}.exhausted (run_id, tenant_id, revision)"
             " VALUES (:run, :tenant, :revision) ON CONFLICT (run_id) DO UPDATE SET revision = excluded.revision",
-            run=self._run["id"],
-            tenant=self._run["tenant_id"],
-            revision=self._run["revision"],
+            run=self._run.id,
+            tenant=self._run.tenant_id,
+            revision=self._run.revision,
         )
 
 

@@ -50,7 +50,7 @@ async def run_judged_by(world: World, *judges: JudgeSettings, **fields: Any) -> 
 async def work(resources: Resources) -> None:
     """Everything that the timer finds."""
     for job in await look_around(resources):
-        await handlers(resources)[type(job)](job.run_id)
+        await handlers(resources)[type(job)](job.subject)
 
 
 async def card(resources: Resources, judge: str = "default", tenant: UUID = TENANT) -> JudgeCard:

@@ -88,4 +88,4 @@ async def test_a_resumed_run_gets_a_report_of_its_new_revision(world: World) -> 
 async def look_and_work(world: World) -> None:
     """What a worker does every few seconds."""
     for job in await look_around(world.resources):
-        await handlers(world.resources)[type(job)](job.run_id)
+        await handlers(world.resources)[type(job)](job.subject)

@@ -15,13 +15,15 @@ from esrp.dialogue import Dialogue
 from esrp.metrics import METRIC_IDS, Language
 from services.judge.rating import Rater, Score, Verdict
 from services.judge.resources import Resources
-from services.kit.chat import Usage
+from services.kit.chat import Reply, Usage
 from services.kit.db import count, json, open_engine, rows
 from services.kit.ids import dialogue_id, uuid7
 from services.kit.queue import RecordedQueue
 from services.kit.secrets import KeyFile
 from services.kit.settings import Settings
 from services.work.budget import Errand
+from services.work.loop import Slices
+from services.work.seats import Seats
 from tests.builders import a_suite
 
 NINE = {metric: Score(4, "fits") for metric in METRIC_IDS}
@@ -35,6 +37,7 @@ class ScriptedRater:
     max_concurrency: int = 64
     answer: Callable[[Dialogue], Verdict] = lambda _: Verdict(NINE, "{…}", usage=Usage(1, 100, 50))
     opened: asyncio.Event = field(default_factory=asyncio.Event)
+    seats: Seats | None = None
     rated: list[tuple[Dialogue, Language]] = field(default_factory=list)
     busy: int = 0
     peak: int = 0
@@ -43,6 +46,18 @@ class ScriptedRater:
         self.opened.set()
 
     async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
+        if self.seats is None:
+            return await self._answer(dialogue, language)
+        verdicts: list[Verdict] = []
+
+        async def attempt() -> Reply:
+            verdicts.append(await self._answer(dialogue, language))
+            return Reply("{…}", None, 1, 1, 0.0)
+
+        await self.seats.call(attempt, errand.stopped)
+        return verdicts[0]
+
+    async def _answer(self, dialogue: Dialogue, language: Language) -> Verdict:
         self.rated.append((dialogue, language))
         self.busy += 1
         self.peak = max(self.peak, self.busy)
@@ -109,7 +124,7 @@ async def convene(database: str, redis_url: str, key_file: Path) -> AsyncIterato
         engines.extend((engine, owner))
         settings = Settings(database_url=database, redis_url=redis_url, secret_key_file=key_file)
         queue = RecordedQueue()
-        resources = Resources(settings, engine, queue, KeyFile(key_file), raters)
+        resources = Resources(settings, engine, queue, KeyFile(key_file), raters, Slices(engine, queue, "judge"))
         court = Court(resources, queue, owner, runs[0] if runs else uuid7())
         if not runs:
             runs.append(court.run_id)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from services.judge.panel import PanelRater, panel_rater
 from services.judge.worker import diversity_slice, judge_slice, look_around
 from services.kit.chat import ChatClient
 from services.kit.settings import JudgeSettings
+from services.work.seats import OPERATOR, AllSeats, Caps
 from tests.fakes import Answer, Models, serve_models
 from tests.judge.conftest import Convene, Court, ScriptedRater
 
@@ -257,7 +259,11 @@ async def test_batches_of_a_dead_worker_are_rated_by_another_and_those_of_a_livi
 async def test_dialogues_and_batches_together_are_never_more_than_a_judge_takes(
     convene: Convene, judge: PanelRater, models: Models
 ) -> None:
-    court = await convene({"default": judge})
+    court = await convene({})
+    seats = AllSeats(court.resources.engine, "judge")
+    judge = replace(judge, seats=seats.at(OPERATOR, "judge default", Caps(4)))
+    court = await convene({"default": judge}, judges=["default"])
+    await court.do("UPDATE gateway.runs SET judges = '{default}'")
     await planned(court, 60)
     await court.play(60)
     models.opened.clear()
@@ -270,6 +276,7 @@ async def test_dialogues_and_batches_together_are_never_more_than_a_judge_takes(
     models.opened.set()
     await slices
     assert (await states(court), await court.states()) == ({"done": 6}, {"done": 60})
+    await seats.close()
 
 
 async def test_a_cancelled_run_gets_no_more_batches_rated(convene: Convene, judge: PanelRater, models: Models) -> None:

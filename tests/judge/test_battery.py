@@ -135,7 +135,7 @@ async def judge(settings: Settings, answer: Answer) -> AsyncIterator[httpx2.Asyn
     plan = {key(trial.dialogue): trial for language in LANGUAGES for trial in reversed(trials(language))}
     scripted = ScriptedRater(answer=lambda dialogue: answer(plan[key(dialogue)]))
     async with open_resources(settings) as opened:
-        resources = Resources(settings, opened.engine, opened.queue, opened.keys, {"default": scripted})
+        resources = Resources(settings, opened.engine, opened.queue, opened.keys, {"default": scripted}, opened.slices)
         transport = httpx2.ASGITransport(create_app(resources))
         headers = {INTERNAL: opened.keys.internal_token}
         async with httpx2.AsyncClient(transport=transport, base_url="http://judge", headers=headers) as http:

@@ -43,7 +43,7 @@ async def judge(settings: Settings, raters: Mapping[str, Rater] | None = None) -
     async with open_resources(settings) as opened:
         resources = opened
         if raters is not None:
-            resources = Resources(settings, opened.engine, opened.queue, opened.keys, raters)
+            resources = Resources(settings, opened.engine, opened.queue, opened.keys, raters, opened.slices)
         transport = httpx2.ASGITransport(create_app(resources))
         headers = {INTERNAL: opened.keys.internal_token}
         async with httpx2.AsyncClient(transport=transport, base_url="http://judge", headers=headers) as http:

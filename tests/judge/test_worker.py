@@ -13,6 +13,8 @@ from services.judge.worker import judge_slice, look_around
 from services.kit.chat import Usage
 from services.kit.ids import verdict_id
 from services.kit.queue import Job
+from services.work.published import played_run
+from services.work.seats import OPERATOR, AllSeats, Caps
 from tests.judge.conftest import NINE, TURNS, Convene, Court, ScriptedRater
 
 
@@ -114,18 +116,40 @@ async def test_a_crash_of_ours_fails_one_verdict_and_not_the_slice(convene: Conv
 
 
 async def test_a_judge_is_never_asked_for_more_at_once_than_it_takes(convene: Convene) -> None:
-    rater = ScriptedRater(max_concurrency=3)
-    court = await convene({"default": rater})
-    other = await convene({"default": rater})
+    here, there = ScriptedRater(max_concurrency=5), ScriptedRater(max_concurrency=5)
+    court, other = await convene({"default": here}), await convene({"default": there})
+    books = [AllSeats(process.resources.engine, "judge") for process in (court, other)]
+    here.seats, there.seats = (seats.at(OPERATOR, "judge default", Caps(3)) for seats in books)
+    here.opened.clear()
+    there.opened = here.opened
     await court.play(12)
-    rater.opened.clear()
     slices = asyncio.gather(judge_slice(court.resources, court.run_id), judge_slice(other.resources, court.run_id))
-    await until_rating(rater, 3)
-    rater.opened.set()
+    async with asyncio.timeout(20):
+        while here.busy + there.busy < 3:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.6)  # two looks: whoever could would have taken more
+    assert here.busy + there.busy == 3
+    here.opened.set()
     await slices
-    assert rater.peak == 3
-    assert len(rater.rated) == 12
+    assert len(here.rated) + len(there.rated) == 12
     assert await court.states() == {"done": 12}
+    for seats in books:
+        await seats.close()
+
+
+async def test_a_judge_that_is_slow_holds_up_no_other(convene: Convene) -> None:
+    slow, quick = ScriptedRater(max_concurrency=40), ScriptedRater(max_concurrency=4)
+    court = await convene({"slow": slow, "quick": quick})
+    await court.play(30)
+    slow.opened.clear()
+    slices = asyncio.create_task(judge_slice(court.resources, court.run_id))
+    async with asyncio.timeout(20):
+        while len(quick.rated) < 30:
+            await asyncio.sleep(0.01)
+    assert slow.busy == 30
+    slow.opened.set()
+    await slices
+    assert await court.states() == {"done": 60}
 
 
 async def test_dialogues_that_end_meanwhile_join_the_slice_that_sits(convene: Convene) -> None:
@@ -141,7 +165,7 @@ async def test_dialogues_that_end_meanwhile_join_the_slice_that_sits(convene: Co
     rater.opened.set()
     await sitting
     assert await court.states() == {"done": 3}
-    assert court.resources.benches == {}
+    assert court.resources.slices.benches == {}
 
 
 async def test_no_new_dialogue_is_taken_once_the_run_is_no_longer_running(convene: Convene) -> None:
@@ -166,13 +190,13 @@ async def test_a_run_without_judges_or_without_a_name_is_left_alone(convene: Con
     await judge_slice(court.resources, court.run_id)
     await judge_slice(court.resources, uuid4())
     assert await court.verdicts() == []
-    assert court.resources.benches == {}
+    assert court.resources.slices.benches == {}
 
 
 async def leased(court: Court, seconds: int) -> None:
     """Somebody else holds all verdicts of the run for that long."""
     async with court.resources.engine.begin() as tx:
-        run = await store.run(tx, court.run_id)
+        run = await played_run(tx, court.run_id)
         assert run is not None
         await store.expect(tx, run)
     slice_id = uuid4()
@@ -226,7 +250,7 @@ async def test_a_worker_that_is_stopped_leaves_its_verdicts_free_at_once(convene
     await until_rating(rater, 2)
     sitting.cancel()
     await asyncio.gather(sitting, return_exceptions=True)
-    assert court.resources.benches == {}
+    assert court.resources.slices.benches == {}
     rater.opened.set()
     await judge_slice(court.resources, court.run_id)
     assert await court.states() == {"done": 2}
@@ -265,7 +289,7 @@ async def test_a_slice_whose_time_is_up_rings_for_a_successor_and_lets_its_calls
     async with asyncio.timeout(20):
         while JudgeSlice(court.run_id) not in court.queue.jobs:
             await asyncio.sleep(0.01)
-    assert court.resources.benches == {}
+    assert court.resources.slices.benches == {}
     rater.opened.set()
     await sitting
     assert await court.states() == {"done": 1, "waiting": 1}

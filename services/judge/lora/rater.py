@@ -73,8 +73,9 @@ class LoraRater:
 
     @property
     def max_concurrency(self) -> int:
-        """How many dialogues at once."""
-        return self.judge.max_concurrency
+        """How many dialogues it holds: some wait at its seats, so that none is empty while one is saved."""
+        seats = self.judge.max_concurrency
+        return seats if self.seats is None else seats + seats // 2 + 1
 
     @property
     def is_ready(self) -> bool:
