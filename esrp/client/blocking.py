@@ -1,8 +1,9 @@
+# Generated from esrp/client/concurrent.py by `make client`: change that file, not this one.
 """The client that waits."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -11,9 +12,10 @@ import httpx2
 
 from esrp import api
 from esrp.client import calls, flows
-from esrp.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Connection, opened, reply
-from esrp.client.flows import Done, Effect, Emit, Event, Flow, Hear, Listen, Lost, Outcome, Send, Sleep, Stream
-from esrp.client.wire import Call, Request
+from esrp.client.blocking_line import Line
+from esrp.client.connection import DEFAULT_URL, Connection
+from esrp.client.flows import Done, Emit, Event, Flow, Lost, Stream
+from esrp.client.wire import Call
 from esrp.dialogue import Character
 from esrp.policies import Policy
 
@@ -27,7 +29,11 @@ class Client:
     """
 
     def __init__(
-        self, url: str = DEFAULT_URL, api_key: str | None = None, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        url: str = DEFAULT_URL,
+        api_key: str | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._connection = Connection.to(url, api_key)
         self._http = httpx2.Client(**self._connection.options())
@@ -353,14 +359,14 @@ class Client:
         return self._run(flows.ask(call))
 
     def _run(self, flow: Flow[T]) -> T:
-        with closing(_Line(self._http, self._connection, self._sleep)) as line:
+        with closing(Line(self._http, self._connection, self._sleep)) as line:
             step = flows.advance(flow)
             while not isinstance(step, Done):
                 step = flows.advance(flow, line.carry_out(step))
             return step.value
 
     def _each(self, flow: Stream[T, None]) -> Iterator[T]:
-        with closing(_Line(self._http, self._connection, self._sleep)) as line:
+        with closing(Line(self._http, self._connection, self._sleep)) as line:
             step = flows.advance(flow)
             while not isinstance(step, Done):
                 if isinstance(step, Emit):
@@ -368,48 +374,3 @@ class Client:
                     step = flows.advance(flow)
                 else:
                     step = flows.advance(flow, line.carry_out(step))
-
-
-class _Line:
-    """Carries effects out, and holds the one stream that a flow may have open."""
-
-    def __init__(self, http: httpx2.Client, connection: Connection, sleep: Callable[[float], None]) -> None:
-        self._http = http
-        self._connection = connection
-        self._sleep = sleep
-        self._open = ExitStack()
-        self._heard: Iterator[httpx2.ServerSentEvent] = iter(())
-
-    def carry_out(self, effect: Effect) -> Outcome:
-        """Do it; a failed connection is an outcome like any other."""
-        try:
-            return self._do(effect)
-        except httpx2.RequestError as error:
-            return self._connection.failed(error)
-
-    def close(self) -> None:
-        """Hang up."""
-        self._open.close()
-
-    def _do(self, effect: Effect) -> Outcome:
-        match effect:
-            case Send(request):
-                arguments = self._connection.arguments(request)
-                return reply(self._http.request(request.method, self._connection.at(request), **arguments))
-            case Listen(request):
-                return self._listen(request)
-            case Hear():
-                return next(self._heard, None)
-            case Sleep(seconds):
-                self._sleep(seconds)
-                return None
-
-    def _listen(self, request: Request) -> Outcome:
-        self.close()
-        at, headers = self._connection.at(request), dict(request.headers)
-        source = self._open.enter_context(self._http.sse(at, headers=headers, timeout=STREAM_TIMEOUT))
-        if source.response.status_code != 200:
-            source.response.read()
-            return reply(source.response)
-        self._heard = iter(source)
-        return opened(source.response)

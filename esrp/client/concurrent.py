@@ -1,8 +1,8 @@
-"""The client for asyncio: the same methods as the one that waits."""
+"""The client for asyncio. The one that waits is generated from it: change this one, then `make client`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -11,9 +11,10 @@ import httpx2
 
 from esrp import api
 from esrp.client import calls, flows
-from esrp.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Connection, opened, reply
-from esrp.client.flows import Done, Effect, Emit, Event, Flow, Hear, Listen, Lost, Outcome, Send, Sleep, Stream
-from esrp.client.wire import Call, Request
+from esrp.client.concurrent_line import Line
+from esrp.client.connection import DEFAULT_URL, Connection
+from esrp.client.flows import Done, Emit, Event, Flow, Lost, Stream
+from esrp.client.wire import Call
 from esrp.dialogue import Character
 from esrp.policies import Policy
 
@@ -365,14 +366,14 @@ class AsyncClient:
         return await self._run(flows.ask(call))
 
     async def _run(self, flow: Flow[T]) -> T:
-        async with aclosing(_Line(self._http, self._connection, self._sleep)) as line:
+        async with aclosing(Line(self._http, self._connection, self._sleep)) as line:
             step = flows.advance(flow)
             while not isinstance(step, Done):
                 step = flows.advance(flow, await line.carry_out(step))
             return step.value
 
     async def _each(self, flow: Stream[T, None]) -> AsyncIterator[T]:
-        async with aclosing(_Line(self._http, self._connection, self._sleep)) as line:
+        async with aclosing(Line(self._http, self._connection, self._sleep)) as line:
             step = flows.advance(flow)
             while not isinstance(step, Done):
                 if isinstance(step, Emit):
@@ -380,50 +381,3 @@ class AsyncClient:
                     step = flows.advance(flow)
                 else:
                     step = flows.advance(flow, await line.carry_out(step))
-
-
-class _Line:
-    """Carries effects out, and holds the one stream that a flow may have open."""
-
-    def __init__(
-        self, http: httpx2.AsyncClient, connection: Connection, sleep: Callable[[float], Awaitable[None]]
-    ) -> None:
-        self._http = http
-        self._connection = connection
-        self._sleep = sleep
-        self._open = AsyncExitStack()
-        self._heard: AsyncIterator[httpx2.ServerSentEvent] | None = None
-
-    async def carry_out(self, effect: Effect) -> Outcome:
-        """Do it; a failed connection is an outcome like any other."""
-        try:
-            return await self._do(effect)
-        except httpx2.RequestError as error:
-            return self._connection.failed(error)
-
-    async def aclose(self) -> None:
-        """Hang up."""
-        await self._open.aclose()
-
-    async def _do(self, effect: Effect) -> Outcome:
-        match effect:
-            case Send(request):
-                arguments = self._connection.arguments(request)
-                return reply(await self._http.request(request.method, self._connection.at(request), **arguments))
-            case Listen(request):
-                return await self._listen(request)
-            case Hear():
-                return await anext(self._heard, None) if self._heard else None
-            case Sleep(seconds):
-                await self._sleep(seconds)
-                return None
-
-    async def _listen(self, request: Request) -> Outcome:
-        await self.aclose()
-        at, headers = self._connection.at(request), dict(request.headers)
-        source = await self._open.enter_async_context(self._http.sse(at, headers=headers, timeout=STREAM_TIMEOUT))
-        if source.response.status_code != 200:
-            await source.response.aread()
-            return reply(source.response)
-        self._heard = aiter(source)
-        return opened(source.response)
