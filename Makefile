@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: setup demo test test-vllm lint up bench lock
+.PHONY: setup demo test test-vllm lint up bench lock client
 
 setup: $(VENV)/.made
 
@@ -35,6 +35,10 @@ test-vllm: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.pipeline
+
+# After a change of esrp/client/concurrent.py or concurrent_line.py: the client that waits is made of them.
+client: setup
+	$(BIN)/python -m tests.client.generate
 
 # After a change of the dependencies in pyproject.toml.
 lock: setup

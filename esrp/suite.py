@@ -12,8 +12,8 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError, model
 
 from esrp.canonical import digest
 from esrp.dialogue import Character, Frozen, Scenario
+from esrp.documents import Located, Place, pointer, read, read_json
 from esrp.errors import Fault, InvalidInput
-from esrp.located import Located, Place, pointer, read, read_json
 from esrp.metrics import Language
 
 BUNDLED = ("esrp-zh", "esrp-en")

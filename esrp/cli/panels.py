@@ -16,8 +16,8 @@ from esrp.cli.options import DEFAULT_URL, ApiKey, AsJson, Url, connect
 from esrp.cli.progress import watch
 from esrp.cli.verdicts import shown
 from esrp.client import Client, ConnectionFailed
+from esrp.documents import read
 from esrp.errors import InvalidInput
-from esrp.located import read
 from esrp.metrics import DIMENSIONS, metrics_of
 from esrp.suite import faults
 

@@ -1,58 +1,20 @@
-"""The client for asyncio: the same methods as the one that waits."""
+"""The client for asyncio. The one that waits is generated from it: change this one, then `make client`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 import httpx2
 
-from esrp.api import (
-    BaselineOut,
-    BatchOut,
-    Check,
-    CheckRequest,
-    Choice,
-    Comparison,
-    DialogueOut,
-    DialogueState,
-    DryRun,
-    GateOut,
-    GateVerdict,
-    GroupBy,
-    Imported,
-    JudgeCard,
-    JudgeOut,
-    KeyOut,
-    KeyRequest,
-    Leaderboard,
-    MetricsOut,
-    NewKey,
-    Probe,
-    ProbeRequest,
-    Provenance,
-    RecordedDialogue,
-    Report,
-    Run,
-    RunRequest,
-    RunStatus,
-    Sampling,
-    ScenarioDraft,
-    ScenarioSetDetail,
-    ScenarioSetOut,
-    ScenarioSetRequest,
-    Series,
-    Shortlist,
-    ShortlistRequest,
-    SuiteOut,
-    TenantOut,
-    TranscriptOut,
-)
+from esrp import api
 from esrp.client import calls, flows
-from esrp.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Connection, opened, reply
-from esrp.client.flows import Done, Effect, Emit, Event, Flow, Hear, Listen, Lost, Outcome, Send, Sleep, Stream
+from esrp.client.concurrent_line import Line
+from esrp.client.connection import DEFAULT_URL, Connection
+from esrp.client.flows import Done, Emit, Event, Flow, Lost, Stream
+from esrp.client.wire import Call
 from esrp.dialogue import Character
 from esrp.policies import Policy
 
@@ -96,60 +58,62 @@ class AsyncClient:
         await self._http.aclose()
 
     async def create_run(
-        self, run: RunRequest | Mapping[str, Any], idempotency_key: str | None = None, *, reattach: bool = False
-    ) -> Run:
+        self, run: api.RunRequest | Mapping[str, Any], idempotency_key: str | None = None, *, reattach: bool = False
+    ) -> api.Run:
         """Start a run; with ``reattach``, or go on with the one of the same labels and configuration."""
         return await self._ask(calls.create_run(run, idempotency_key, reattach=reattach))
 
-    async def dry_run(self, run: RunRequest | Mapping[str, Any], *, probe: bool = False) -> DryRun:
+    async def dry_run(self, run: api.RunRequest | Mapping[str, Any], *, probe: bool = False) -> api.DryRun:
         """What a run would ask of the models; nothing is stored. ``probe`` measures it by a pilot of ten dialogues."""
         return await self._ask(calls.dry_run(run, probe=probe))
 
-    async def run(self, id: str) -> Run:
+    async def run(self, id: str) -> api.Run:
         """A run as it is now."""
         return await self._ask(calls.run(id))
 
     def runs(
-        self, *, status: RunStatus | None = None, suite: str | None = None, candidate: str | None = None
-    ) -> AsyncIterator[Run]:
+        self, *, status: api.RunStatus | None = None, suite: str | None = None, candidate: str | None = None
+    ) -> AsyncIterator[api.Run]:
         """All runs, the pages fetched as they are needed."""
         return self._each(flows.each(calls.runs(status, suite, candidate)))
 
-    async def cancel(self, run: str) -> Run:
+    async def cancel(self, run: str) -> api.Run:
         """Stop a run."""
         return await self._ask(calls.cancel(run))
 
-    async def resume(self, run: str, budget: Mapping[str, Any] | None = None, *, lift: bool = False) -> Run:
+    async def resume(self, run: str, budget: Mapping[str, Any] | None = None, *, lift: bool = False) -> api.Run:
         """Go on with a run that was stopped, or used up its budget: with a larger ``budget``, or ``lift`` for none."""
         return await self._ask(calls.resume(run, budget, lift=lift))
 
-    async def retry_failed(self, run: str) -> Run:
+    async def retry_failed(self, run: str) -> api.Run:
         """Try a finished run's failed dialogues and verdicts again."""
         return await self._ask(calls.retry_failed(run))
 
-    async def extend(self, run: str, dialogues: int | None = None, *, replicates: int | None = None) -> Run:
+    async def extend(self, run: str, dialogues: int | None = None, *, replicates: int | None = None) -> api.Run:
         """Play more dialogues of the same plan: how many the sample, or replicates of each, there shall be in all."""
         return await self._ask(calls.extend(run, dialogues, replicates))
 
-    def batches(self, run: str) -> AsyncIterator[BatchOut]:
+    def batches(self, run: str) -> AsyncIterator[api.BatchOut]:
         """The replies of a run that its judges rate together, with their verdicts."""
         return self._each(flows.each(calls.batches(run)))
 
-    async def rejudge(self, run: str, judges: Iterable[str], idempotency_key: str | None = None, **fields: Any) -> Run:
+    async def rejudge(
+        self, run: str, judges: Iterable[str], idempotency_key: str | None = None, **fields: Any
+    ) -> api.Run:
         """Other judges over the dialogues of a run that has ended: a new run. ``fields``: see ``RejudgeRequest``."""
         return await self._ask(calls.rejudge(run, {"judges": list(judges), **fields}, idempotency_key))
 
     async def create_shortlist(
-        self, asked: ShortlistRequest | Mapping[str, Any], idempotency_key: str | None = None
-    ) -> Shortlist:
+        self, asked: api.ShortlistRequest | Mapping[str, Any], idempotency_key: str | None = None
+    ) -> api.Shortlist:
         """Have a panel rate many candidates, endpoints or transcripts; each gets a run of its own."""
         return await self._ask(calls.create_shortlist(asked, idempotency_key))
 
     @overload
-    async def shortlist(self, id: str, format: Literal["json"] = "json") -> Shortlist: ...
+    async def shortlist(self, id: str, format: Literal["json"] = "json") -> api.Shortlist: ...
     @overload
     async def shortlist(self, id: str, format: Literal["md", "csv"]) -> str: ...
-    async def shortlist(self, id: str, format: calls.ShortlistFormat = "json") -> Shortlist | str:
+    async def shortlist(self, id: str, format: calls.ShortlistFormat = "json") -> api.Shortlist | str:
         """A shortlist as far as its runs have ended."""
         if format == "json":
             return await self._ask(calls.shortlist(id))
@@ -162,43 +126,47 @@ class AsyncClient:
     async def wait(
         self,
         run: str,
-        on_progress: Callable[[Run], None] | None = None,
+        on_progress: Callable[[api.Run], None] | None = None,
         on_lost: Callable[[Lost], None] | None = None,
-    ) -> Run:
+    ) -> api.Run:
         """The run once it has ended; ``on_progress`` is told of it about once a second."""
         return await self._run(flows.wait(run, on_progress, on_lost))
 
     @overload
-    async def report(self, run: str, format: Literal["json"] = "json", raters: Choice = "auto") -> Report: ...
+    async def report(self, run: str, format: Literal["json"] = "json", raters: api.Choice = "auto") -> api.Report: ...
     @overload
-    async def report(self, run: str, format: Literal["md"], raters: Choice = "auto") -> str: ...
-    async def report(self, run: str, format: calls.ReportFormat = "json", raters: Choice = "auto") -> Report | str:
+    async def report(self, run: str, format: Literal["md"], raters: api.Choice = "auto") -> str: ...
+    async def report(
+        self, run: str, format: calls.ReportFormat = "json", raters: api.Choice = "auto"
+    ) -> api.Report | str:
         """A run's report, by the ratings of judges, of people, or of judges corrected by people."""
         if format == "json":
             return await self._ask(calls.report(run, raters))
         return await self._ask(calls.report_text(run, format, raters))
 
-    async def metrics(self, run: str, group_by: GroupBy, raters: Choice = "auto") -> MetricsOut:
+    async def metrics(self, run: str, group_by: api.GroupBy, raters: api.Choice = "auto") -> api.MetricsOut:
         """A run's scores by group, with standard errors and intervals."""
         return await self._ask(calls.metrics(run, group_by, raters))
 
     async def metrics_table(
-        self, run: str, group_by: GroupBy, format: Literal["csv", "parquet"] = "csv", raters: Choice = "auto"
+        self, run: str, group_by: api.GroupBy, format: Literal["csv", "parquet"] = "csv", raters: api.Choice = "auto"
     ) -> bytes:
         """A run's scores by group as a file (docs/exports.md)."""
         return await self._ask(calls.metrics_table(run, group_by, raters, format))
 
     async def series(
         self, *, candidate: str | None = None, suite: str | None = None, judge: str | None = None, limit: int = 100
-    ) -> Series:
+    ) -> api.Series:
         """Each metric with its intervals, run by run of the newest finished ones, oldest first."""
         return await self._ask(calls.series(candidate, suite, judge, limit))
 
-    async def compare(self, baseline: str, candidate: str, raters: Choice = "auto") -> Comparison:
+    async def compare(self, baseline: str, candidate: str, raters: api.Choice = "auto") -> api.Comparison:
         """Candidate − baseline on the dialogues that both runs were rated on."""
         return await self._ask(calls.compare(baseline, candidate, raters))
 
-    async def leaderboard(self, suite: str, *, raters: Choice = "auto", reference: str | None = None) -> Leaderboard:
+    async def leaderboard(
+        self, suite: str, *, raters: api.Choice = "auto", reference: str | None = None
+    ) -> api.Leaderboard:
         """The newest finished run of each candidate, best first, and who is tied with whom."""
         return await self._ask(calls.leaderboard(suite, raters, reference))
 
@@ -207,7 +175,7 @@ class AsyncClient:
         suite: str,
         format: calls.LeaderboardFormat = "csv",
         *,
-        raters: Choice = "auto",
+        raters: api.Choice = "auto",
         reference: str | None = None,
     ) -> bytes:
         """A leaderboard as a file, in the layout of the paper's Table 1 (docs/exports.md)."""
@@ -219,54 +187,54 @@ class AsyncClient:
         *,
         character: str | None = None,
         scenario: str | None = None,
-        state: DialogueState | None = None,
-    ) -> AsyncIterator[DialogueOut]:
+        state: api.DialogueState | None = None,
+    ) -> AsyncIterator[api.DialogueOut]:
         """A run's dialogues with their ratings."""
         return self._each(flows.each(calls.dialogues(run, character, scenario, state)))
 
-    async def dialogue(self, id: str) -> DialogueOut:
+    async def dialogue(self, id: str) -> api.DialogueOut:
         """One dialogue with its ratings."""
         return await self._ask(calls.dialogue(id))
 
-    async def check(self, request: CheckRequest | Mapping[str, Any]) -> Check:
+    async def check(self, request: api.CheckRequest | Mapping[str, Any]) -> api.Check:
         """Play one dialogue against a candidate; nothing is stored."""
         return await self._ask(calls.check(request))
 
-    async def gate(self, run: str, policy: str | Policy | Mapping[str, Any]) -> GateVerdict:
+    async def gate(self, run: str, policy: str | Policy | Mapping[str, Any]) -> api.GateVerdict:
         """Hold a finished run against a release policy: a name, or the policy. A sentinel in it costs judges' calls."""
         return await self._ask(calls.gate(run, policy))
 
-    async def verdict(self, run: str) -> GateVerdict:
+    async def verdict(self, run: str) -> api.GateVerdict:
         """A run's newest verdict."""
         return await self._ask(calls.verdict(run))
 
     async def create_gate(
         self, name: str, policy: Policy | Mapping[str, Any], idempotency_key: str | None = None
-    ) -> GateOut:
+    ) -> api.GateOut:
         """Keep a release policy under a name; another policy under the same name is its next version."""
         return await self._ask(calls.create_gate(name, policy, idempotency_key))
 
-    def gates(self) -> AsyncIterator[GateOut]:
+    def gates(self) -> AsyncIterator[api.GateOut]:
         """Every version of every release policy."""
         return self._each(flows.each(calls.gates()))
 
-    async def set_baseline(self, name: str, run: str) -> BaselineOut:
+    async def set_baseline(self, name: str, run: str) -> api.BaselineOut:
         """Name a run that has succeeded; policies that name it are held against it from now on."""
         return await self._ask(calls.set_baseline(name, run))
 
-    def baselines(self) -> AsyncIterator[BaselineOut]:
+    def baselines(self) -> AsyncIterator[api.BaselineOut]:
         """All baselines, by name."""
         return self._each(flows.each(calls.baselines()))
 
-    def suites(self) -> AsyncIterator[SuiteOut]:
+    def suites(self) -> AsyncIterator[api.SuiteOut]:
         """All suites."""
         return self._each(flows.each(calls.suites()))
 
-    async def suite(self, name: str) -> SuiteOut:
+    async def suite(self, name: str) -> api.SuiteOut:
         """A suite by ``name`` or ``name@version``."""
         return await self._ask(calls.suite(name))
 
-    async def upload_suite(self, document: str | Mapping[str, Any], idempotency_key: str | None = None) -> SuiteOut:
+    async def upload_suite(self, document: str | Mapping[str, Any], idempotency_key: str | None = None) -> api.SuiteOut:
         """Store a suite: YAML or JSON text, or the parsed document."""
         return await self._ask(calls.upload_suite(document, idempotency_key))
 
@@ -274,15 +242,15 @@ class AsyncClient:
         self,
         name: str,
         suite: str,
-        dialogues: str | Iterable[RecordedDialogue | Mapping[str, Any]],
+        dialogues: str | Iterable[api.RecordedDialogue | Mapping[str, Any]],
         idempotency_key: str | None = None,
-    ) -> TranscriptOut:
+    ) -> api.TranscriptOut:
         """Store recorded dialogues over a suite: JSONL text, or the dialogues."""
         return await self._ask(calls.import_transcript(name, suite, dialogues, idempotency_key))
 
     async def import_published(
         self, name: str, source: Path | bytes, idempotency_key: str | None = None
-    ) -> TranscriptOut:
+    ) -> api.TranscriptOut:
         """Store a published ChatAnime file as a transcript over the suite ``chatanime``."""
         return await self._ask(calls.import_published(name, source, idempotency_key))
 
@@ -293,8 +261,8 @@ class AsyncClient:
         replace: bool = False,
         idempotency_key: str | None = None,
         *,
-        sampling: Sampling | None = None,
-    ) -> Imported:
+        sampling: api.Sampling | None = None,
+    ) -> api.Imported:
         """Store human ratings: CSV (``text/csv``) or JSONL (``application/x-ndjson``).
 
         ``sampling`` says that the rated dialogues were drawn at random, which lets their ratings correct the judges'.
@@ -307,7 +275,7 @@ class AsyncClient:
         content_type: str | None = None,
         replace: bool = False,
         idempotency_key: str | None = None,
-    ) -> Imported:
+    ) -> api.Imported:
         """Store how people rated the diversity of batches of ten replies."""
         path = "/v1/ratings/diversity"
         return await self._ask(calls.import_ratings(source, content_type, replace, idempotency_key, path=path))
@@ -321,29 +289,29 @@ class AsyncClient:
         return await self._ask(calls.export_ratings(run, format, path="/v1/ratings/diversity"))
 
     async def create_scenario_set(
-        self, asked: ScenarioSetRequest | Mapping[str, Any], idempotency_key: str | None = None
-    ) -> ScenarioSetDetail:
+        self, asked: api.ScenarioSetRequest | Mapping[str, Any], idempotency_key: str | None = None
+    ) -> api.ScenarioSetDetail:
         """Have the writer model write scenarios over a grid."""
         return await self._ask(calls.create_scenario_set(asked, idempotency_key))
 
-    async def scenario_set(self, id: str) -> ScenarioSetDetail:
+    async def scenario_set(self, id: str) -> api.ScenarioSetDetail:
         """A scenario set as it is now."""
         return await self._ask(calls.scenario_set(id))
 
-    def scenario_sets(self) -> AsyncIterator[ScenarioSetOut]:
+    def scenario_sets(self) -> AsyncIterator[api.ScenarioSetOut]:
         """All scenario sets."""
         return self._each(flows.each(calls.scenario_sets()))
 
     async def wait_for_scenarios(
         self,
         id: str,
-        on_progress: Callable[[ScenarioSetDetail], None] | None = None,
+        on_progress: Callable[[api.ScenarioSetDetail], None] | None = None,
         on_lost: Callable[[Lost], None] | None = None,
-    ) -> ScenarioSetDetail:
+    ) -> api.ScenarioSetDetail:
         """The scenario set once all of it is written; ``on_progress`` is told of it every second."""
         return await self._run(flows.written(id, on_progress, on_lost))
 
-    def scenarios(self, id: str) -> AsyncIterator[ScenarioDraft]:
+    def scenarios(self, id: str) -> AsyncIterator[api.ScenarioDraft]:
         """A scenario set's scenarios."""
         return self._each(flows.each(calls.scenarios(id)))
 
@@ -354,31 +322,31 @@ class AsyncClient:
         scenarios: Iterable[str],
         characters: str | Iterable[Character | Mapping[str, Any]],
         idempotency_key: str | None = None,
-    ) -> SuiteOut:
+    ) -> api.SuiteOut:
         """Keep chosen scenarios as a suite, with the characters of the suite that is named or those that are given."""
         return await self._ask(calls.select_scenarios(id, suite, scenarios, characters, idempotency_key))
 
-    async def provenance(self, suite: str) -> Provenance:
+    async def provenance(self, suite: str) -> api.Provenance:
         """Where a suite's scenarios come from."""
         return await self._ask(calls.provenance(suite))
 
-    async def judges(self) -> list[JudgeOut]:
+    async def judges(self) -> list[api.JudgeOut]:
         """The judges that can be asked for."""
         return [judge async for judge in self._each(flows.each(calls.judges()))]
 
-    async def judge_card(self, id: str) -> JudgeCard:
+    async def judge_card(self, id: str) -> api.JudgeCard:
         """What was measured of a judge, by its id or name; ``None`` where nothing was."""
         return await self._ask(calls.judge_card(id))
 
-    async def probe_judge(self, id: str, asked: ProbeRequest | Mapping[str, Any] | None = None) -> Probe:
+    async def probe_judge(self, id: str, asked: api.ProbeRequest | Mapping[str, Any] | None = None) -> api.Probe:
         """Have a judge rate the injection battery, which costs its calls and may take minutes."""
         return await self._ask(calls.probe_judge(id, asked or {}))
 
-    def keys(self) -> AsyncIterator[KeyOut]:
+    def keys(self) -> AsyncIterator[api.KeyOut]:
         """All API keys of the tenant, without the keys themselves."""
         return self._each(flows.each(calls.keys()))
 
-    async def create_key(self, key: KeyRequest | Mapping[str, Any]) -> NewKey:
+    async def create_key(self, key: api.KeyRequest | Mapping[str, Any]) -> api.NewKey:
         """Make an API key; this is the only time that it is shown."""
         return await self._ask(calls.create_key(key))
 
@@ -386,26 +354,26 @@ class AsyncClient:
         """Take an API key away."""
         return await self._ask(calls.delete_key(id))
 
-    def tenants(self) -> AsyncIterator[TenantOut]:
+    def tenants(self) -> AsyncIterator[api.TenantOut]:
         """All tenants."""
         return self._each(flows.each(calls.tenants()))
 
-    async def create_tenant(self, name: str, idempotency_key: str | None = None) -> TenantOut:
+    async def create_tenant(self, name: str, idempotency_key: str | None = None) -> api.TenantOut:
         """Make a tenant."""
         return await self._ask(calls.create_tenant(name, idempotency_key))
 
-    async def _ask(self, call: calls.Call[T]) -> T:
+    async def _ask(self, call: Call[T]) -> T:
         return await self._run(flows.ask(call))
 
     async def _run(self, flow: Flow[T]) -> T:
-        async with aclosing(_Line(self._http, self._connection, self._sleep)) as line:
+        async with aclosing(Line(self._http, self._connection, self._sleep)) as line:
             step = flows.advance(flow)
             while not isinstance(step, Done):
                 step = flows.advance(flow, await line.carry_out(step))
             return step.value
 
     async def _each(self, flow: Stream[T, None]) -> AsyncIterator[T]:
-        async with aclosing(_Line(self._http, self._connection, self._sleep)) as line:
+        async with aclosing(Line(self._http, self._connection, self._sleep)) as line:
             step = flows.advance(flow)
             while not isinstance(step, Done):
                 if isinstance(step, Emit):
@@ -413,50 +381,3 @@ class AsyncClient:
                     step = flows.advance(flow)
                 else:
                     step = flows.advance(flow, await line.carry_out(step))
-
-
-class _Line:
-    """Carries effects out, and holds the one stream that a flow may have open."""
-
-    def __init__(
-        self, http: httpx2.AsyncClient, connection: Connection, sleep: Callable[[float], Awaitable[None]]
-    ) -> None:
-        self._http = http
-        self._connection = connection
-        self._sleep = sleep
-        self._open = AsyncExitStack()
-        self._heard: AsyncIterator[httpx2.ServerSentEvent] | None = None
-
-    async def carry_out(self, effect: Effect) -> Outcome:
-        """Do it; a failed connection is an outcome like any other."""
-        try:
-            return await self._do(effect)
-        except httpx2.RequestError as error:
-            return self._connection.failed(error)
-
-    async def aclose(self) -> None:
-        """Hang up."""
-        await self._open.aclose()
-
-    async def _do(self, effect: Effect) -> Outcome:
-        match effect:
-            case Send(request):
-                arguments = self._connection.arguments(request)
-                return reply(await self._http.request(request.method, self._connection.at(request), **arguments))
-            case Listen(request):
-                return await self._listen(request)
-            case Hear():
-                return await anext(self._heard, None) if self._heard else None
-            case Sleep(seconds):
-                await self._sleep(seconds)
-                return None
-
-    async def _listen(self, request: calls.Request) -> Outcome:
-        await self.aclose()
-        at, headers = self._connection.at(request), dict(request.headers)
-        source = await self._open.enter_async_context(self._http.sse(at, headers=headers, timeout=STREAM_TIMEOUT))
-        if source.response.status_code != 200:
-            await source.response.aread()
-            return reply(source.response)
-        self._heard = aiter(source)
-        return opened(source.response)

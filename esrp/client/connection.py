@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from esrp import __version__
-from esrp.client.calls import Reply, Request
 from esrp.client.errors import ConnectionFailed
+from esrp.client.wire import Reply, Request
 from esrp.errors import InvalidInput
 
 DEFAULT_URL = "http://127.0.0.1:8000"

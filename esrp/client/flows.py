@@ -14,8 +14,8 @@ from httpx2 import ServerSentEvent
 
 from esrp.api import FINAL, Page, Run, ScenarioSetDetail
 from esrp.client import calls
-from esrp.client.calls import Call, Reply, Request
 from esrp.client.errors import ApiError, ConnectionFailed
+from esrp.client.wire import Call, Reply, Request, problem, unexpected
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -179,7 +179,7 @@ def _send(request: Request) -> Flow[Reply]:
         reply = _received((yield Send(request)))
         if 200 <= reply.status < 300:
             return reply
-        error = calls.problem(reply)
+        error = problem(reply)
         seconds = error.retry_after if error.retry_after is not None else FIRST_PAUSE * 2**attempt
         if not (request.repeatable and _passing(error)) or attempt == ATTEMPTS - 1 or seconds > LONGEST_PAUSE:
             raise error
@@ -227,7 +227,7 @@ class _Follower:
         try:
             reply = _received((yield Listen(calls.events(self._run, self._last))))
             if reply.status != 200:
-                raise calls.problem(reply)
+                raise problem(reply)
             self._reached = True
             return (yield from self._hear(reply))
         except ConnectionFailed as error:
@@ -301,7 +301,7 @@ def _data(heard: ServerSentEvent, reply: Reply) -> dict[str, Any]:
     try:
         data = json.loads(heard.data or "{}")
     except ValueError as error:
-        raise calls.unexpected(reply) from error
+        raise unexpected(reply) from error
     return data if isinstance(data, dict) else {"data": data}
 
 

@@ -4,8 +4,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from esrp.documents import Located, read
 from esrp.errors import InvalidInput
-from esrp.located import Located, read
 from esrp.policies import Policy
 from esrp.suite import faults
 

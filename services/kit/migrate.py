@@ -5,7 +5,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -30,13 +29,6 @@ async def upgraded(url: str) -> None:
             await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
-
-
-def head() -> str:
-    """The newest revision's id."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None
-    return revision
 
 
 def _upgrade(connection: Connection) -> None:

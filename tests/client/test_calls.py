@@ -6,7 +6,7 @@ import pytest
 
 from esrp.api import EndpointCandidate, RecordedDialogue, RunRequest
 from esrp.client import ApiError, Client, ConnectionFailed
-from esrp.client.calls import retry_after
+from esrp.client.wire import retry_after
 from esrp.dialogue import Turn
 from esrp.errors import Fault, InvalidInput
 from tests.client import fake_api

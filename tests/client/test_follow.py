@@ -154,10 +154,3 @@ async def test_asyncio_waits_lists_and_fails_alike(api: FakeApi, async_client: A
     assert [item.id async for item in async_client.runs()] == [RUN]
     with pytest.raises(ApiError):
         await async_client.dialogue("dlg_1")
-
-
-def test_both_clients_offer_the_same_methods() -> None:
-    def public(kind: type) -> set[str]:
-        return {name.removeprefix("a") if name == "aclose" else name for name in dir(kind) if not name.startswith("_")}
-
-    assert public(Client) == public(AsyncClient)

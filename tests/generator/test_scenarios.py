@@ -180,7 +180,6 @@ async def test_answers_from_before_count_and_once_stopped_nothing_is_asked() -> 
 class Desk:
     """A scenario set in a real database, a scripted writer, and as many workers as a test wants."""
 
-    database: str
     settings: dict[str, Any]
     models: Models
     owner: AsyncEngine
@@ -224,7 +223,7 @@ async def desk(database: str, redis_url: str, key_file: Path) -> AsyncIterator[D
             "secret_key_file": key_file,
             "writer": {"base_url": models.base_url, "model": "writer", "max_concurrency": 4},
         }
-        yield Desk(database, settings, models, owner, stack)
+        yield Desk(settings, models, owner, stack)
     await owner.dispose()
 
 

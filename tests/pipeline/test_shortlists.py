@@ -13,7 +13,7 @@ import pytest
 from esrp.api import Shortlist
 from esrp.client import ApiError
 from esrp.metrics import METRIC_IDS
-from esrp.reference import published
+from esrp.paper_tables import published
 from tests.fakes import Answer, by_model, rated
 from tests.pipeline.conftest import Configured, Stack
 

@@ -16,7 +16,7 @@ from esrp.api import (
 from esrp.api import Intervals as Bounds
 from esrp.canonical import digest
 from esrp.errors import InvalidInput
-from esrp.reference import published
+from esrp.paper_tables import published
 from esrp.stats import Differences as Found
 from esrp.stats import Rating, Ratings, Table, table
 from esrp.stats.ranking import Standing, standings

@@ -25,7 +25,7 @@ from esrp.api import Intervals as Bounds
 from esrp.canonical import digest
 from esrp.families import warnings_in
 from esrp.metrics import METRIC_IDS
-from esrp.reference import published
+from esrp.paper_tables import published
 from esrp.stats import METHOD, Interval, Labels, Rating, Ratings, Score, Scores, table
 from esrp.stats.diversity import BatchRating, DiversityScore, diversity_sha256, rated_diversity
 from services.analytics.gates.examples import examples

@@ -74,7 +74,6 @@ Writer = Annotated[Principal, Depends(asks("runs:write"))]
 Rater = Annotated[Principal, Depends(asks("ratings:write"))]
 Admin = Annotated[Principal, Depends(asks("admin"))]
 Limit = Annotated[int, Query(ge=1, le=100)]
-Cursor = Annotated[str | None, Query()]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="the same key and body give the same answer")]
 
 

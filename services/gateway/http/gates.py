@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from esrp import api
+from esrp.documents import read
 from esrp.errors import InvalidInput, NotFound, WrongState
-from esrp.located import read
 from esrp.policies import Policy
 from esrp.policies.reading import validated
 from services.gateway.gates import policies, verdicts

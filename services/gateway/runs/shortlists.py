@@ -23,7 +23,7 @@ from esrp.api import (
 )
 from esrp.errors import EsrpError, InvalidInput, NotFound
 from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
-from esrp.reference import published
+from esrp.paper_tables import published
 from services.gateway.resources import Resources
 from services.gateway.runs import start
 from services.gateway.suites import suites

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
-from esrp.reference import published
+from esrp.paper_tables import published
 
 PRINTED = Path(__file__).parents[2] / "shared" / "data" / "paper_tables.json"
 SHORT = ("Cons.", "Flu.", "Coh.", "CK", "SS", "BH", "EV", "ES", "DM")
