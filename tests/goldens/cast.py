@@ -27,8 +27,8 @@ def the_suite() -> Suite:
 
 
 def wide_suite() -> Suite:
-    """Sixty dialogues, as many as people must rate to correct a judge; three labels of each kind."""
-    suite = a_suite(4, 15, name="wide")
+    """Eighty dialogues, of which people rate the sixty that it takes to correct a judge; three labels of each kind."""
+    suite = a_suite(4, 20, name="wide")
     labels = [
         {name: f"{name} {number % 3}" for name in ("persona", "emotion", "location")}
         for number in range(len(suite.scenarios))
@@ -110,15 +110,16 @@ def _chance(*parts: str) -> int:
 
 
 def ratings(run: str, pairs: Sequence[tuple[str, str]], raters: Sequence[str]) -> bytes:
-    """People's ratings of a run's dialogues, as a file: a column more than is known, and a missing score."""
+    """People's ratings of a run's dialogues, as a file: near the judge's; a column too many, and a missing score."""
     return "\n".join(["run,character,scenario,metric,rater,score,mood", *_lines(run, pairs, raters)]).encode()
 
 
 def _lines(run: str, pairs: Sequence[tuple[str, str]], raters: Sequence[str]) -> Iterator[str]:
     for character, scenario in pairs:
         for rater in raters:
-            given = scores(rater, f"{character[1:]}/{scenario[1:]}")
+            judged = scores("judge", f"{character[1:]}/{scenario[1:]}")
             for metric in METRIC_IDS:
                 missing = (rater, character, scenario, metric) == ("bob", "c1", "s1", "fluency")
-                score = "" if missing else given[metric]["score"]
+                apart = (0, 0, 1, -1)[_chance(rater, character, scenario, metric) % 4]
+                score = "" if missing else judged[metric]["score"] + apart
                 yield f"{run},{character},{scenario},{metric},{rater},{score},calm"

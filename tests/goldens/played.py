@@ -60,7 +60,7 @@ async def people(record: Record, run: Run) -> None:
     file = ratings(run.id, PAIRS[:5], ("ann", "bob"))
     record.json(f"{folder}/stored", await client.import_ratings(file, "text/csv"))
     record.json(f"{folder}/again", await client.import_ratings(file, "text/csv"))
-    changed = f"run,character,scenario,metric,rater,score\n{run.id},c1,s2,fluency,ann,1\n".encode()
+    changed = f"run,character,scenario,metric,rater,score\n{run.id},c1,s2,fluency,ann,5\n".encode()
     await record.refused(f"{folder}/contradicted", client.import_ratings(changed, "text/csv"))
     record.json(f"{folder}/replaced", await client.import_ratings(changed, "text/csv", replace=True))
     wrong = f"run,character,scenario,metric,rater,score\n{run.id},c9,s1,fluency,ann,4\n{run.id},c1,s1,wit,ann,6\n"
@@ -157,7 +157,7 @@ async def transcripts(record: Record) -> None:
 
 
 async def calibrated(record: Record) -> None:
-    """A judge over sixty recorded dialogues, each of which somebody has rated too: people correct it."""
+    """A judge over eighty recorded dialogues, of which somebody has rated sixty too: people correct it."""
     suite, client = wide_suite(), record.client
     await client.upload_suite(suite.model_dump(mode="json"))
     pairs = [(character.id, scenario) for character in suite.characters for scenario in suite.scenarios]
@@ -170,7 +170,8 @@ async def calibrated(record: Record) -> None:
     run = await client.create_run({"suite": "wide", "name": "wide", "candidate": candidate})
     record.masks.name(run.id, "run_wide")
     run = await record.finish(run)
-    await client.import_ratings(ratings(run.id, [(c, s.id) for c, s in pairs], ("ann",)), "text/csv", sampling="random")
+    drawn = [(character, scenario.id) for place, (character, scenario) in enumerate(pairs) if place % 4]
+    await client.import_ratings(ratings(run.id, drawn, ("ann",)), "text/csv", sampling="random")
     await record.report(run, "wide/report")
 
 
@@ -217,12 +218,12 @@ async def shortlist(record: Record) -> None:
 
 async def cards(record: Record, rated: Run) -> None:
     """The battery against a judge, and what was measured of all."""
+    # An import marks the judges to be measured anew, so the cards are of all that came before.
+    await record.client.import_ratings(ratings(rated.id, PAIRS[:1], ("dora",)), "text/csv")
     record.json("cards/unprobed", await record.client.judge_card("strict"))
     for judge in PANEL:
         probe = await record.client.probe_judge(judge, {"language": "en", "attacks": ["flatter", "empty"]})
         record.json(f"cards/probe-{judge}", probe)
-    # An import marks the judges to be measured anew, so the cards are of all that came before.
-    await record.client.import_ratings(ratings(rated.id, PAIRS[:1], ("dora",)), "text/csv")
     for judge in PANEL:
         record.json(f"cards/{judge}", await record.client.judge_card(judge))
 

@@ -14,7 +14,7 @@ from esrp.api import Choice, Report, Run
 from esrp.cli.app import app
 from esrp.client import ApiError, AsyncClient
 from tests.goldens.masks import Masks
-from tests.pipeline.conftest import KEY, Stack
+from tests.pipeline.conftest import KEY, PATIENCE, Stack
 
 EVENTS = ("run.status", "warning", "dialogue.completed", "run.verdict", "run.finished")
 
@@ -78,7 +78,7 @@ class Record:
 
     async def report(self, run: Run, name: str, raters: Choice = "auto") -> Report:
         """Keep the report as JSON and Markdown, once the agreement of its raters is known too."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while (found := await self.client.report(run.id, raters=raters)).raters and found.agreement is None:
                 await asyncio.sleep(0.05)
         self.json(name, found)
