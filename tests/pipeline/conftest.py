@@ -25,6 +25,7 @@ from tests.fakes import Answer, Models, by_model, serve_models
 
 KEY = "esrp_" + "p" * 43
 SERVICES = ("generator", "judge", "analytics", "gateway")
+PATIENCE = 240  # seconds for a start or a run, which take five where nothing else runs: a machine may be busy
 
 Configured = Callable[[str], Mapping[str, str]]
 """Environment variables that take the place of the usual ones, by the models' address."""
@@ -61,7 +62,7 @@ class Stack:
 
     async def ready(self) -> None:
         """Wait until the gateway says that everybody is."""
-        async with asyncio.timeout(60), httpx2.AsyncClient(base_url=self.url) as client:
+        async with asyncio.timeout(PATIENCE), httpx2.AsyncClient(base_url=self.url) as client:
             while True:
                 with suppress(httpx2.TransportError):
                     if (await client.get("/readyz")).status_code == 200:
@@ -80,7 +81,7 @@ class Stack:
 
     async def done(self, run: Run) -> Run:
         """The run once it is final."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while (found := await self.client.run(run.id)).finished_at is None:
                 await asyncio.sleep(0.1)
         return found
