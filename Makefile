@@ -3,8 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: setup demo test test-vllm lint up bench lock client
-.PHONY: setup demo test goldens test-vllm lint up bench lock
+.PHONY: setup demo test goldens test-vllm lint up bench lock client
 
 setup: $(VENV)/.made
 

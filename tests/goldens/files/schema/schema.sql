@@ -52,6 +52,120 @@ CREATE SCHEMA judge;
 
 ALTER SCHEMA judge OWNER TO postgres;
 
+--
+-- Name: note_change_dialogues(); Type: FUNCTION; Schema: generator; Owner: postgres
+--
+
+CREATE FUNCTION generator.note_change_dialogues() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+        BEGIN
+            NEW.changed_in = pg_current_xact_id();
+            RETURN NEW;
+        END $$;
+
+
+ALTER FUNCTION generator.note_change_dialogues() OWNER TO postgres;
+
+--
+-- Name: tally_dialogues(); Type: FUNCTION; Schema: generator; Owner: postgres
+--
+
+CREATE FUNCTION generator.tally_dialogues() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+        BEGIN
+            IF TG_OP = 'INSERT' THEN INSERT INTO generator.tallies AS t (run_id, shard, tenant_id, written, done, failed, cut_replies, candidate_calls, candidate_prompt_tokens, candidate_completion_tokens, simulator_calls, simulator_prompt_tokens, simulator_completion_tokens)
+            SELECT run_id, pg_backend_pid() % 8, tenant_id, sum(written)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(cut_replies)::bigint, sum(candidate_calls)::bigint, sum(candidate_prompt_tokens)::bigint, sum(candidate_completion_tokens)::bigint, sum(simulator_calls)::bigint, sum(simulator_prompt_tokens)::bigint, sum(simulator_completion_tokens)::bigint FROM (SELECT run_id, tenant_id, 1 AS written, (state = 'done')::int AS done, (state = 'failed')::int AS failed, cut_replies AS cut_replies, candidate_calls AS candidate_calls, candidate_prompt_tokens AS candidate_prompt_tokens, candidate_completion_tokens AS candidate_completion_tokens, simulator_calls AS simulator_calls, simulator_prompt_tokens AS simulator_prompt_tokens, simulator_completion_tokens AS simulator_completion_tokens FROM added) x
+            GROUP BY run_id, tenant_id HAVING sum(written) <> 0 OR sum(done) <> 0 OR sum(failed) <> 0 OR sum(cut_replies) <> 0 OR sum(candidate_calls) <> 0 OR sum(candidate_prompt_tokens) <> 0 OR sum(candidate_completion_tokens) <> 0 OR sum(simulator_calls) <> 0 OR sum(simulator_prompt_tokens) <> 0 OR sum(simulator_completion_tokens) <> 0 ORDER BY run_id
+            ON CONFLICT (run_id, shard) DO UPDATE SET written = t.written + excluded.written, done = t.done + excluded.done, failed = t.failed + excluded.failed, cut_replies = t.cut_replies + excluded.cut_replies, candidate_calls = t.candidate_calls + excluded.candidate_calls, candidate_prompt_tokens = t.candidate_prompt_tokens + excluded.candidate_prompt_tokens, candidate_completion_tokens = t.candidate_completion_tokens + excluded.candidate_completion_tokens, simulator_calls = t.simulator_calls + excluded.simulator_calls, simulator_prompt_tokens = t.simulator_prompt_tokens + excluded.simulator_prompt_tokens, simulator_completion_tokens = t.simulator_completion_tokens + excluded.simulator_completion_tokens;
+            ELSE INSERT INTO generator.tallies AS t (run_id, shard, tenant_id, written, done, failed, cut_replies, candidate_calls, candidate_prompt_tokens, candidate_completion_tokens, simulator_calls, simulator_prompt_tokens, simulator_completion_tokens)
+            SELECT run_id, pg_backend_pid() % 8, tenant_id, sum(written)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(cut_replies)::bigint, sum(candidate_calls)::bigint, sum(candidate_prompt_tokens)::bigint, sum(candidate_completion_tokens)::bigint, sum(simulator_calls)::bigint, sum(simulator_prompt_tokens)::bigint, sum(simulator_completion_tokens)::bigint FROM (SELECT run_id, tenant_id, 1 AS written, (state = 'done')::int AS done, (state = 'failed')::int AS failed, cut_replies AS cut_replies, candidate_calls AS candidate_calls, candidate_prompt_tokens AS candidate_prompt_tokens, candidate_completion_tokens AS candidate_completion_tokens, simulator_calls AS simulator_calls, simulator_prompt_tokens AS simulator_prompt_tokens, simulator_completion_tokens AS simulator_completion_tokens FROM added UNION ALL SELECT run_id, tenant_id, -1 AS written, -(state = 'done')::int AS done, -(state = 'failed')::int AS failed, -cut_replies AS cut_replies, -candidate_calls AS candidate_calls, -candidate_prompt_tokens AS candidate_prompt_tokens, -candidate_completion_tokens AS candidate_completion_tokens, -simulator_calls AS simulator_calls, -simulator_prompt_tokens AS simulator_prompt_tokens, -simulator_completion_tokens AS simulator_completion_tokens FROM removed) x
+            GROUP BY run_id, tenant_id HAVING sum(written) <> 0 OR sum(done) <> 0 OR sum(failed) <> 0 OR sum(cut_replies) <> 0 OR sum(candidate_calls) <> 0 OR sum(candidate_prompt_tokens) <> 0 OR sum(candidate_completion_tokens) <> 0 OR sum(simulator_calls) <> 0 OR sum(simulator_prompt_tokens) <> 0 OR sum(simulator_completion_tokens) <> 0 ORDER BY run_id
+            ON CONFLICT (run_id, shard) DO UPDATE SET written = t.written + excluded.written, done = t.done + excluded.done, failed = t.failed + excluded.failed, cut_replies = t.cut_replies + excluded.cut_replies, candidate_calls = t.candidate_calls + excluded.candidate_calls, candidate_prompt_tokens = t.candidate_prompt_tokens + excluded.candidate_prompt_tokens, candidate_completion_tokens = t.candidate_completion_tokens + excluded.candidate_completion_tokens, simulator_calls = t.simulator_calls + excluded.simulator_calls, simulator_prompt_tokens = t.simulator_prompt_tokens + excluded.simulator_prompt_tokens, simulator_completion_tokens = t.simulator_completion_tokens + excluded.simulator_completion_tokens;
+            END IF;
+            RETURN NULL;
+        END $$;
+
+
+ALTER FUNCTION generator.tally_dialogues() OWNER TO postgres;
+
+--
+-- Name: note_change_diversity_verdicts(); Type: FUNCTION; Schema: judge; Owner: postgres
+--
+
+CREATE FUNCTION judge.note_change_diversity_verdicts() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+        BEGIN
+            NEW.changed_in = pg_current_xact_id();
+            RETURN NEW;
+        END $$;
+
+
+ALTER FUNCTION judge.note_change_diversity_verdicts() OWNER TO postgres;
+
+--
+-- Name: note_change_verdicts(); Type: FUNCTION; Schema: judge; Owner: postgres
+--
+
+CREATE FUNCTION judge.note_change_verdicts() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+        BEGIN
+            NEW.changed_in = pg_current_xact_id();
+            RETURN NEW;
+        END $$;
+
+
+ALTER FUNCTION judge.note_change_verdicts() OWNER TO postgres;
+
+--
+-- Name: tally_diversity_verdicts(); Type: FUNCTION; Schema: judge; Owner: postgres
+--
+
+CREATE FUNCTION judge.tally_diversity_verdicts() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+        BEGIN
+            IF TG_OP = 'INSERT' THEN INSERT INTO judge.tallies AS t (run_id, judge, shard, tenant_id, batches_failed, calls, prompt_tokens, completion_tokens)
+            SELECT run_id, judge, pg_backend_pid() % 8, tenant_id, sum(batches_failed)::bigint, sum(calls)::bigint, sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint FROM (SELECT run_id, judge, tenant_id, (state = 'failed')::int AS batches_failed, calls AS calls, prompt_tokens AS prompt_tokens, completion_tokens AS completion_tokens FROM added) x
+            GROUP BY run_id, judge, tenant_id HAVING sum(batches_failed) <> 0 OR sum(calls) <> 0 OR sum(prompt_tokens) <> 0 OR sum(completion_tokens) <> 0 ORDER BY run_id, judge
+            ON CONFLICT (run_id, judge, shard) DO UPDATE SET batches_failed = t.batches_failed + excluded.batches_failed, calls = t.calls + excluded.calls, prompt_tokens = t.prompt_tokens + excluded.prompt_tokens, completion_tokens = t.completion_tokens + excluded.completion_tokens;
+            ELSE INSERT INTO judge.tallies AS t (run_id, judge, shard, tenant_id, batches_failed, calls, prompt_tokens, completion_tokens)
+            SELECT run_id, judge, pg_backend_pid() % 8, tenant_id, sum(batches_failed)::bigint, sum(calls)::bigint, sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint FROM (SELECT run_id, judge, tenant_id, (state = 'failed')::int AS batches_failed, calls AS calls, prompt_tokens AS prompt_tokens, completion_tokens AS completion_tokens FROM added UNION ALL SELECT run_id, judge, tenant_id, -(state = 'failed')::int AS batches_failed, -calls AS calls, -prompt_tokens AS prompt_tokens, -completion_tokens AS completion_tokens FROM removed) x
+            GROUP BY run_id, judge, tenant_id HAVING sum(batches_failed) <> 0 OR sum(calls) <> 0 OR sum(prompt_tokens) <> 0 OR sum(completion_tokens) <> 0 ORDER BY run_id, judge
+            ON CONFLICT (run_id, judge, shard) DO UPDATE SET batches_failed = t.batches_failed + excluded.batches_failed, calls = t.calls + excluded.calls, prompt_tokens = t.prompt_tokens + excluded.prompt_tokens, completion_tokens = t.completion_tokens + excluded.completion_tokens;
+            END IF;
+            RETURN NULL;
+        END $$;
+
+
+ALTER FUNCTION judge.tally_diversity_verdicts() OWNER TO postgres;
+
+--
+-- Name: tally_verdicts(); Type: FUNCTION; Schema: judge; Owner: postgres
+--
+
+CREATE FUNCTION judge.tally_verdicts() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+        BEGIN
+            IF TG_OP = 'INSERT' THEN INSERT INTO judge.tallies AS t (run_id, judge, shard, tenant_id, done, failed, calls, prompt_tokens, completion_tokens)
+            SELECT run_id, judge, pg_backend_pid() % 8, tenant_id, sum(done)::bigint, sum(failed)::bigint, sum(calls)::bigint, sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint FROM (SELECT run_id, judge, tenant_id, (state = 'done')::int AS done, (state = 'failed')::int AS failed, calls AS calls, prompt_tokens AS prompt_tokens, completion_tokens AS completion_tokens FROM added) x
+            GROUP BY run_id, judge, tenant_id HAVING sum(done) <> 0 OR sum(failed) <> 0 OR sum(calls) <> 0 OR sum(prompt_tokens) <> 0 OR sum(completion_tokens) <> 0 ORDER BY run_id, judge
+            ON CONFLICT (run_id, judge, shard) DO UPDATE SET done = t.done + excluded.done, failed = t.failed + excluded.failed, calls = t.calls + excluded.calls, prompt_tokens = t.prompt_tokens + excluded.prompt_tokens, completion_tokens = t.completion_tokens + excluded.completion_tokens;
+            ELSE INSERT INTO judge.tallies AS t (run_id, judge, shard, tenant_id, done, failed, calls, prompt_tokens, completion_tokens)
+            SELECT run_id, judge, pg_backend_pid() % 8, tenant_id, sum(done)::bigint, sum(failed)::bigint, sum(calls)::bigint, sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint FROM (SELECT run_id, judge, tenant_id, (state = 'done')::int AS done, (state = 'failed')::int AS failed, calls AS calls, prompt_tokens AS prompt_tokens, completion_tokens AS completion_tokens FROM added UNION ALL SELECT run_id, judge, tenant_id, -(state = 'done')::int AS done, -(state = 'failed')::int AS failed, -calls AS calls, -prompt_tokens AS prompt_tokens, -completion_tokens AS completion_tokens FROM removed) x
+            GROUP BY run_id, judge, tenant_id HAVING sum(done) <> 0 OR sum(failed) <> 0 OR sum(calls) <> 0 OR sum(prompt_tokens) <> 0 OR sum(completion_tokens) <> 0 ORDER BY run_id, judge
+            ON CONFLICT (run_id, judge, shard) DO UPDATE SET done = t.done + excluded.done, failed = t.failed + excluded.failed, calls = t.calls + excluded.calls, prompt_tokens = t.prompt_tokens + excluded.prompt_tokens, completion_tokens = t.completion_tokens + excluded.completion_tokens;
+            END IF;
+            RETURN NULL;
+        END $$;
+
+
+ALTER FUNCTION judge.tally_verdicts() OWNER TO postgres;
+
 SET default_tablespace = '';
 
 SET default_table_access_method = heap;
@@ -275,6 +389,20 @@ CREATE VIEW analytics.reports_v1 WITH (security_invoker='true') AS
 ALTER VIEW analytics.reports_v1 OWNER TO postgres;
 
 --
+-- Name: taken; Type: TABLE; Schema: analytics; Owner: postgres
+--
+
+CREATE TABLE analytics.taken (
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    upto xid8 NOT NULL
+)
+WITH (fillfactor='50');
+
+
+ALTER TABLE analytics.taken OWNER TO postgres;
+
+--
 -- Name: unmeasured; Type: TABLE; Schema: analytics; Owner: postgres
 --
 
@@ -490,6 +618,7 @@ CREATE TABLE gateway.runs (
     gate jsonb,
     gating_until timestamp with time zone,
     verdict text,
+    followed xid8 DEFAULT '0'::xid8 NOT NULL,
     CONSTRAINT ck_runs_phase CHECK ((phase = ANY (ARRAY['generating'::text, 'judging'::text, 'analysing'::text]))),
     CONSTRAINT ck_runs_status CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'cancelling'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text, 'budget_exhausted'::text]))),
     CONSTRAINT ck_runs_verdict CHECK ((verdict = ANY (ARRAY['pass'::text, 'fail'::text, 'inconclusive'::text, 'error'::text])))
@@ -764,6 +893,7 @@ CREATE TABLE generator.dialogues (
     attempts integer DEFAULT 0 NOT NULL,
     not_before timestamp with time zone,
     cut_replies integer DEFAULT 0 NOT NULL,
+    changed_in xid8,
     CONSTRAINT ck_dialogues_state CHECK ((state = ANY (ARRAY['waiting'::text, 'playing'::text, 'done'::text, 'failed'::text, 'cancelled'::text])))
 )
 WITH (fillfactor='70');
@@ -794,7 +924,8 @@ CREATE VIEW generator.dialogues_v1 WITH (security_invoker='true') AS
     simulator_completion_tokens,
     finished_at,
     attempts,
-    cut_replies
+    cut_replies,
+    changed_in
    FROM generator.dialogues;
 
 
@@ -1006,6 +1137,52 @@ CREATE VIEW generator.slices_v1 WITH (security_invoker='true') AS
 ALTER VIEW generator.slices_v1 OWNER TO postgres;
 
 --
+-- Name: tallies; Type: TABLE; Schema: generator; Owner: postgres
+--
+
+CREATE TABLE generator.tallies (
+    run_id uuid NOT NULL,
+    shard smallint NOT NULL,
+    tenant_id uuid NOT NULL,
+    written bigint DEFAULT 0 NOT NULL,
+    done bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
+    cut_replies bigint DEFAULT 0 NOT NULL,
+    candidate_calls bigint DEFAULT 0 NOT NULL,
+    candidate_prompt_tokens bigint DEFAULT 0 NOT NULL,
+    candidate_completion_tokens bigint DEFAULT 0 NOT NULL,
+    simulator_calls bigint DEFAULT 0 NOT NULL,
+    simulator_prompt_tokens bigint DEFAULT 0 NOT NULL,
+    simulator_completion_tokens bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='50');
+
+
+ALTER TABLE generator.tallies OWNER TO postgres;
+
+--
+-- Name: tallies_v1; Type: VIEW; Schema: generator; Owner: postgres
+--
+
+CREATE VIEW generator.tallies_v1 WITH (security_invoker='true') AS
+ SELECT run_id,
+    tenant_id,
+    written,
+    done,
+    failed,
+    cut_replies,
+    candidate_calls,
+    candidate_prompt_tokens,
+    candidate_completion_tokens,
+    simulator_calls,
+    simulator_prompt_tokens,
+    simulator_completion_tokens
+   FROM generator.tallies;
+
+
+ALTER VIEW generator.tallies_v1 OWNER TO postgres;
+
+--
 -- Name: cards; Type: TABLE; Schema: judge; Owner: postgres
 --
 
@@ -1092,6 +1269,7 @@ CREATE TABLE judge.diversity_verdicts (
     prompt_tokens bigint DEFAULT 0 NOT NULL,
     completion_tokens bigint DEFAULT 0 NOT NULL,
     finished_at timestamp with time zone,
+    changed_in xid8,
     CONSTRAINT ck_diversity_verdicts_score CHECK (((score >= 1) AND (score <= 5))),
     CONSTRAINT ck_diversity_verdicts_state CHECK ((state = ANY (ARRAY['waiting'::text, 'rating'::text, 'done'::text, 'failed'::text, 'outdated'::text])))
 )
@@ -1120,7 +1298,8 @@ CREATE VIEW judge.diversity_verdicts_v1 WITH (security_invoker='true') AS
     calls,
     prompt_tokens,
     completion_tokens,
-    finished_at
+    finished_at,
+    changed_in
    FROM judge.diversity_verdicts;
 
 
@@ -1151,6 +1330,20 @@ CREATE VIEW judge.exhausted_v1 WITH (security_invoker='true') AS
 
 
 ALTER VIEW judge.exhausted_v1 OWNER TO postgres;
+
+--
+-- Name: expected; Type: TABLE; Schema: judge; Owner: postgres
+--
+
+CREATE TABLE judge.expected (
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    upto xid8 NOT NULL
+)
+WITH (fillfactor='50');
+
+
+ALTER TABLE judge.expected OWNER TO postgres;
 
 --
 -- Name: pace_changes; Type: TABLE; Schema: judge; Owner: postgres
@@ -1267,6 +1460,46 @@ CREATE VIEW judge.slices_v1 WITH (security_invoker='true') AS
 ALTER VIEW judge.slices_v1 OWNER TO postgres;
 
 --
+-- Name: tallies; Type: TABLE; Schema: judge; Owner: postgres
+--
+
+CREATE TABLE judge.tallies (
+    run_id uuid NOT NULL,
+    judge text NOT NULL,
+    shard smallint NOT NULL,
+    tenant_id uuid NOT NULL,
+    done bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
+    batches_failed bigint DEFAULT 0 NOT NULL,
+    calls bigint DEFAULT 0 NOT NULL,
+    prompt_tokens bigint DEFAULT 0 NOT NULL,
+    completion_tokens bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='50');
+
+
+ALTER TABLE judge.tallies OWNER TO postgres;
+
+--
+-- Name: tallies_v1; Type: VIEW; Schema: judge; Owner: postgres
+--
+
+CREATE VIEW judge.tallies_v1 WITH (security_invoker='true') AS
+ SELECT run_id,
+    judge,
+    tenant_id,
+    done,
+    failed,
+    batches_failed,
+    calls,
+    prompt_tokens,
+    completion_tokens
+   FROM judge.tallies;
+
+
+ALTER VIEW judge.tallies_v1 OWNER TO postgres;
+
+--
 -- Name: verdicts; Type: TABLE; Schema: judge; Owner: postgres
 --
 
@@ -1290,6 +1523,7 @@ CREATE TABLE judge.verdicts (
     completion_tokens bigint DEFAULT 0 NOT NULL,
     finished_at timestamp with time zone,
     not_before timestamp with time zone,
+    changed_in xid8,
     CONSTRAINT ck_verdicts_state CHECK ((state = ANY (ARRAY['waiting'::text, 'rating'::text, 'done'::text, 'failed'::text])))
 )
 WITH (fillfactor='70');
@@ -1317,7 +1551,8 @@ CREATE VIEW judge.verdicts_v1 WITH (security_invoker='true') AS
     calls,
     prompt_tokens,
     completion_tokens,
-    finished_at
+    finished_at,
+    changed_in
    FROM judge.verdicts;
 
 
@@ -1388,6 +1623,14 @@ ALTER TABLE ONLY analytics.ratings
 
 ALTER TABLE ONLY analytics.reports
     ADD CONSTRAINT reports_pkey PRIMARY KEY (run_id);
+
+
+--
+-- Name: taken taken_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
+--
+
+ALTER TABLE ONLY analytics.taken
+    ADD CONSTRAINT taken_pkey PRIMARY KEY (run_id);
 
 
 --
@@ -1639,6 +1882,14 @@ ALTER TABLE ONLY generator.slices
 
 
 --
+-- Name: tallies tallies_pkey; Type: CONSTRAINT; Schema: generator; Owner: postgres
+--
+
+ALTER TABLE ONLY generator.tallies
+    ADD CONSTRAINT tallies_pkey PRIMARY KEY (run_id, shard);
+
+
+--
 -- Name: scenario_drafts uq_scenario_drafts_set_id_position; Type: CONSTRAINT; Schema: generator; Owner: postgres
 --
 
@@ -1679,6 +1930,14 @@ ALTER TABLE ONLY judge.exhausted
 
 
 --
+-- Name: expected expected_pkey; Type: CONSTRAINT; Schema: judge; Owner: postgres
+--
+
+ALTER TABLE ONLY judge.expected
+    ADD CONSTRAINT expected_pkey PRIMARY KEY (run_id);
+
+
+--
 -- Name: pace_changes pace_changes_pkey; Type: CONSTRAINT; Schema: judge; Owner: postgres
 --
 
@@ -1708,6 +1967,14 @@ ALTER TABLE ONLY judge.seats
 
 ALTER TABLE ONLY judge.slices
     ADD CONSTRAINT slices_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: tallies tallies_pkey; Type: CONSTRAINT; Schema: judge; Owner: postgres
+--
+
+ALTER TABLE ONLY judge.tallies
+    ADD CONSTRAINT tallies_pkey PRIMARY KEY (run_id, judge, shard);
 
 
 --
@@ -1818,6 +2085,20 @@ CREATE INDEX ix_transcripts_tenant_id_sha256 ON gateway.transcripts USING btree 
 
 
 --
+-- Name: ix_dialogues_changed; Type: INDEX; Schema: generator; Owner: postgres
+--
+
+CREATE INDEX ix_dialogues_changed ON generator.dialogues USING btree (run_id, changed_in) WHERE (changed_in IS NOT NULL);
+
+
+--
+-- Name: ix_dialogues_failed; Type: INDEX; Schema: generator; Owner: postgres
+--
+
+CREATE INDEX ix_dialogues_failed ON generator.dialogues USING btree (run_id, finished_at) WHERE (state = 'failed'::text);
+
+
+--
 -- Name: ix_dialogues_open; Type: INDEX; Schema: generator; Owner: postgres
 --
 
@@ -1846,10 +2127,31 @@ CREATE INDEX ix_scenario_drafts_open ON generator.scenario_drafts USING btree (s
 
 
 --
+-- Name: ix_slices_expires_at; Type: INDEX; Schema: generator; Owner: postgres
+--
+
+CREATE INDEX ix_slices_expires_at ON generator.slices USING btree (expires_at);
+
+
+--
+-- Name: ix_diversity_verdicts_changed; Type: INDEX; Schema: judge; Owner: postgres
+--
+
+CREATE INDEX ix_diversity_verdicts_changed ON judge.diversity_verdicts USING btree (run_id, changed_in) WHERE (changed_in IS NOT NULL);
+
+
+--
+-- Name: ix_diversity_verdicts_failed; Type: INDEX; Schema: judge; Owner: postgres
+--
+
+CREATE INDEX ix_diversity_verdicts_failed ON judge.diversity_verdicts USING btree (run_id, finished_at) WHERE (state = 'failed'::text);
+
+
+--
 -- Name: ix_diversity_verdicts_open; Type: INDEX; Schema: judge; Owner: postgres
 --
 
-CREATE INDEX ix_diversity_verdicts_open ON judge.diversity_verdicts USING btree (judge) WHERE (state = ANY (ARRAY['waiting'::text, 'rating'::text]));
+CREATE INDEX ix_diversity_verdicts_open ON judge.diversity_verdicts USING btree (run_id, judge, id) WHERE (state = ANY (ARRAY['waiting'::text, 'rating'::text]));
 
 
 --
@@ -1867,10 +2169,31 @@ CREATE INDEX ix_pace_changes_endpoint_at ON judge.pace_changes USING btree (tena
 
 
 --
+-- Name: ix_slices_expires_at; Type: INDEX; Schema: judge; Owner: postgres
+--
+
+CREATE INDEX ix_slices_expires_at ON judge.slices USING btree (expires_at);
+
+
+--
+-- Name: ix_verdicts_changed; Type: INDEX; Schema: judge; Owner: postgres
+--
+
+CREATE INDEX ix_verdicts_changed ON judge.verdicts USING btree (run_id, changed_in) WHERE (changed_in IS NOT NULL);
+
+
+--
+-- Name: ix_verdicts_failed; Type: INDEX; Schema: judge; Owner: postgres
+--
+
+CREATE INDEX ix_verdicts_failed ON judge.verdicts USING btree (run_id, finished_at) WHERE (state = 'failed'::text);
+
+
+--
 -- Name: ix_verdicts_open; Type: INDEX; Schema: judge; Owner: postgres
 --
 
-CREATE INDEX ix_verdicts_open ON judge.verdicts USING btree (judge) WHERE (state = ANY (ARRAY['waiting'::text, 'rating'::text]));
+CREATE INDEX ix_verdicts_open ON judge.verdicts USING btree (run_id, judge, id) WHERE (state = ANY (ARRAY['waiting'::text, 'rating'::text]));
 
 
 --
@@ -1878,6 +2201,69 @@ CREATE INDEX ix_verdicts_open ON judge.verdicts USING btree (judge) WHERE (state
 --
 
 CREATE INDEX ix_verdicts_run_id ON judge.verdicts USING btree (run_id, dialogue_id);
+
+
+--
+-- Name: dialogues note_change; Type: TRIGGER; Schema: generator; Owner: postgres
+--
+
+CREATE TRIGGER note_change BEFORE INSERT OR UPDATE ON generator.dialogues FOR EACH ROW WHEN ((new.state = ANY (ARRAY['done'::text, 'failed'::text, 'outdated'::text]))) EXECUTE FUNCTION generator.note_change_dialogues();
+
+
+--
+-- Name: dialogues tally_insert; Type: TRIGGER; Schema: generator; Owner: postgres
+--
+
+CREATE TRIGGER tally_insert AFTER INSERT ON generator.dialogues REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION generator.tally_dialogues();
+
+
+--
+-- Name: dialogues tally_update; Type: TRIGGER; Schema: generator; Owner: postgres
+--
+
+CREATE TRIGGER tally_update AFTER UPDATE ON generator.dialogues REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION generator.tally_dialogues();
+
+
+--
+-- Name: diversity_verdicts note_change; Type: TRIGGER; Schema: judge; Owner: postgres
+--
+
+CREATE TRIGGER note_change BEFORE INSERT OR UPDATE ON judge.diversity_verdicts FOR EACH ROW WHEN ((new.state = ANY (ARRAY['done'::text, 'failed'::text, 'outdated'::text]))) EXECUTE FUNCTION judge.note_change_diversity_verdicts();
+
+
+--
+-- Name: verdicts note_change; Type: TRIGGER; Schema: judge; Owner: postgres
+--
+
+CREATE TRIGGER note_change BEFORE INSERT OR UPDATE ON judge.verdicts FOR EACH ROW WHEN ((new.state = ANY (ARRAY['done'::text, 'failed'::text, 'outdated'::text]))) EXECUTE FUNCTION judge.note_change_verdicts();
+
+
+--
+-- Name: diversity_verdicts tally_insert; Type: TRIGGER; Schema: judge; Owner: postgres
+--
+
+CREATE TRIGGER tally_insert AFTER INSERT ON judge.diversity_verdicts REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION judge.tally_diversity_verdicts();
+
+
+--
+-- Name: verdicts tally_insert; Type: TRIGGER; Schema: judge; Owner: postgres
+--
+
+CREATE TRIGGER tally_insert AFTER INSERT ON judge.verdicts REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION judge.tally_verdicts();
+
+
+--
+-- Name: diversity_verdicts tally_update; Type: TRIGGER; Schema: judge; Owner: postgres
+--
+
+CREATE TRIGGER tally_update AFTER UPDATE ON judge.diversity_verdicts REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION judge.tally_diversity_verdicts();
+
+
+--
+-- Name: verdicts tally_update; Type: TRIGGER; Schema: judge; Owner: postgres
+--
+
+CREATE TRIGGER tally_update AFTER UPDATE ON judge.verdicts REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION judge.tally_verdicts();
 
 
 --
@@ -2413,6 +2799,13 @@ GRANT SELECT(created_at) ON TABLE analytics.reports TO esrp_gateway;
 
 GRANT SELECT ON TABLE analytics.reports_v1 TO esrp_analytics;
 GRANT SELECT ON TABLE analytics.reports_v1 TO esrp_gateway;
+
+
+--
+-- Name: TABLE taken; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.taken TO esrp_analytics;
 
 
 --
@@ -3312,6 +3705,16 @@ GRANT SELECT(cut_replies) ON TABLE generator.dialogues TO esrp_analytics;
 
 
 --
+-- Name: COLUMN dialogues.changed_in; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(changed_in) ON TABLE generator.dialogues TO esrp_generator;
+GRANT SELECT(changed_in) ON TABLE generator.dialogues TO esrp_gateway;
+GRANT SELECT(changed_in) ON TABLE generator.dialogues TO esrp_judge;
+GRANT SELECT(changed_in) ON TABLE generator.dialogues TO esrp_analytics;
+
+
+--
 -- Name: TABLE dialogues_v1; Type: ACL; Schema: generator; Owner: postgres
 --
 
@@ -3695,6 +4098,143 @@ GRANT SELECT ON TABLE generator.slices_v1 TO esrp_gateway;
 
 
 --
+-- Name: TABLE tallies; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE generator.tallies TO esrp_generator;
+
+
+--
+-- Name: COLUMN tallies.run_id; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(run_id) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(run_id) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(run_id) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(run_id) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.tenant_id; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(tenant_id) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(tenant_id) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(tenant_id) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(tenant_id) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.written; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(written) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(written) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(written) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(written) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.done; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(done) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(done) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(done) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(done) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.failed; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(failed) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(failed) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(failed) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(failed) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.cut_replies; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(cut_replies) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(cut_replies) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(cut_replies) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(cut_replies) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.candidate_calls; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(candidate_calls) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(candidate_calls) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(candidate_calls) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(candidate_calls) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.candidate_prompt_tokens; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(candidate_prompt_tokens) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(candidate_prompt_tokens) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(candidate_prompt_tokens) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(candidate_prompt_tokens) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.candidate_completion_tokens; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(candidate_completion_tokens) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(candidate_completion_tokens) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(candidate_completion_tokens) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(candidate_completion_tokens) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.simulator_calls; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(simulator_calls) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(simulator_calls) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(simulator_calls) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(simulator_calls) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.simulator_prompt_tokens; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(simulator_prompt_tokens) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(simulator_prompt_tokens) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(simulator_prompt_tokens) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(simulator_prompt_tokens) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.simulator_completion_tokens; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT(simulator_completion_tokens) ON TABLE generator.tallies TO esrp_generator;
+GRANT SELECT(simulator_completion_tokens) ON TABLE generator.tallies TO esrp_gateway;
+GRANT SELECT(simulator_completion_tokens) ON TABLE generator.tallies TO esrp_judge;
+GRANT SELECT(simulator_completion_tokens) ON TABLE generator.tallies TO esrp_analytics;
+
+
+--
+-- Name: TABLE tallies_v1; Type: ACL; Schema: generator; Owner: postgres
+--
+
+GRANT SELECT ON TABLE generator.tallies_v1 TO esrp_generator;
+GRANT SELECT ON TABLE generator.tallies_v1 TO esrp_gateway;
+GRANT SELECT ON TABLE generator.tallies_v1 TO esrp_judge;
+GRANT SELECT ON TABLE generator.tallies_v1 TO esrp_analytics;
+
+
+--
 -- Name: TABLE cards; Type: ACL; Schema: judge; Owner: postgres
 --
 
@@ -3980,6 +4520,16 @@ GRANT SELECT(finished_at) ON TABLE judge.diversity_verdicts TO esrp_generator;
 
 
 --
+-- Name: COLUMN diversity_verdicts.changed_in; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(changed_in) ON TABLE judge.diversity_verdicts TO esrp_judge;
+GRANT SELECT(changed_in) ON TABLE judge.diversity_verdicts TO esrp_gateway;
+GRANT SELECT(changed_in) ON TABLE judge.diversity_verdicts TO esrp_analytics;
+GRANT SELECT(changed_in) ON TABLE judge.diversity_verdicts TO esrp_generator;
+
+
+--
 -- Name: TABLE diversity_verdicts_v1; Type: ACL; Schema: judge; Owner: postgres
 --
 
@@ -4030,6 +4580,13 @@ GRANT SELECT(revision) ON TABLE judge.exhausted TO esrp_gateway;
 GRANT SELECT ON TABLE judge.exhausted_v1 TO esrp_judge;
 GRANT SELECT ON TABLE judge.exhausted_v1 TO esrp_generator;
 GRANT SELECT ON TABLE judge.exhausted_v1 TO esrp_gateway;
+
+
+--
+-- Name: TABLE expected; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE judge.expected TO esrp_judge;
 
 
 --
@@ -4177,6 +4734,113 @@ GRANT SELECT(reserved_cost) ON TABLE judge.slices TO esrp_gateway;
 GRANT SELECT ON TABLE judge.slices_v1 TO esrp_judge;
 GRANT SELECT ON TABLE judge.slices_v1 TO esrp_generator;
 GRANT SELECT ON TABLE judge.slices_v1 TO esrp_gateway;
+
+
+--
+-- Name: TABLE tallies; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE judge.tallies TO esrp_judge;
+
+
+--
+-- Name: COLUMN tallies.run_id; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(run_id) ON TABLE judge.tallies TO esrp_judge;
+GRANT SELECT(run_id) ON TABLE judge.tallies TO esrp_gateway;
+GRANT SELECT(run_id) ON TABLE judge.tallies TO esrp_generator;
+GRANT SELECT(run_id) ON TABLE judge.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.judge; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(judge) ON TABLE judge.tallies TO esrp_judge;
+GRANT SELECT(judge) ON TABLE judge.tallies TO esrp_gateway;
+GRANT SELECT(judge) ON TABLE judge.tallies TO esrp_generator;
+GRANT SELECT(judge) ON TABLE judge.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.tenant_id; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(tenant_id) ON TABLE judge.tallies TO esrp_judge;
+GRANT SELECT(tenant_id) ON TABLE judge.tallies TO esrp_gateway;
+GRANT SELECT(tenant_id) ON TABLE judge.tallies TO esrp_generator;
+GRANT SELECT(tenant_id) ON TABLE judge.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.done; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(done) ON TABLE judge.tallies TO esrp_judge;
+GRANT SELECT(done) ON TABLE judge.tallies TO esrp_gateway;
+GRANT SELECT(done) ON TABLE judge.tallies TO esrp_generator;
+GRANT SELECT(done) ON TABLE judge.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.failed; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(failed) ON TABLE judge.tallies TO esrp_judge;
+GRANT SELECT(failed) ON TABLE judge.tallies TO esrp_gateway;
+GRANT SELECT(failed) ON TABLE judge.tallies TO esrp_generator;
+GRANT SELECT(failed) ON TABLE judge.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.batches_failed; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(batches_failed) ON TABLE judge.tallies TO esrp_judge;
+GRANT SELECT(batches_failed) ON TABLE judge.tallies TO esrp_gateway;
+GRANT SELECT(batches_failed) ON TABLE judge.tallies TO esrp_generator;
+GRANT SELECT(batches_failed) ON TABLE judge.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.calls; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(calls) ON TABLE judge.tallies TO esrp_judge;
+GRANT SELECT(calls) ON TABLE judge.tallies TO esrp_gateway;
+GRANT SELECT(calls) ON TABLE judge.tallies TO esrp_generator;
+GRANT SELECT(calls) ON TABLE judge.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.prompt_tokens; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(prompt_tokens) ON TABLE judge.tallies TO esrp_judge;
+GRANT SELECT(prompt_tokens) ON TABLE judge.tallies TO esrp_gateway;
+GRANT SELECT(prompt_tokens) ON TABLE judge.tallies TO esrp_generator;
+GRANT SELECT(prompt_tokens) ON TABLE judge.tallies TO esrp_analytics;
+
+
+--
+-- Name: COLUMN tallies.completion_tokens; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(completion_tokens) ON TABLE judge.tallies TO esrp_judge;
+GRANT SELECT(completion_tokens) ON TABLE judge.tallies TO esrp_gateway;
+GRANT SELECT(completion_tokens) ON TABLE judge.tallies TO esrp_generator;
+GRANT SELECT(completion_tokens) ON TABLE judge.tallies TO esrp_analytics;
+
+
+--
+-- Name: TABLE tallies_v1; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT ON TABLE judge.tallies_v1 TO esrp_judge;
+GRANT SELECT ON TABLE judge.tallies_v1 TO esrp_gateway;
+GRANT SELECT ON TABLE judge.tallies_v1 TO esrp_generator;
+GRANT SELECT ON TABLE judge.tallies_v1 TO esrp_analytics;
 
 
 --
@@ -4344,6 +5008,16 @@ GRANT SELECT(finished_at) ON TABLE judge.verdicts TO esrp_judge;
 GRANT SELECT(finished_at) ON TABLE judge.verdicts TO esrp_gateway;
 GRANT SELECT(finished_at) ON TABLE judge.verdicts TO esrp_analytics;
 GRANT SELECT(finished_at) ON TABLE judge.verdicts TO esrp_generator;
+
+
+--
+-- Name: COLUMN verdicts.changed_in; Type: ACL; Schema: judge; Owner: postgres
+--
+
+GRANT SELECT(changed_in) ON TABLE judge.verdicts TO esrp_judge;
+GRANT SELECT(changed_in) ON TABLE judge.verdicts TO esrp_gateway;
+GRANT SELECT(changed_in) ON TABLE judge.verdicts TO esrp_analytics;
+GRANT SELECT(changed_in) ON TABLE judge.verdicts TO esrp_generator;
 
 
 --
