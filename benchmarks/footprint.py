@@ -28,18 +28,18 @@ class Watch:
 
 
 @contextmanager
-def watched(pid: int) -> Iterator[Watch]:
+def watched(pid: int, of: str = "") -> Iterator[Watch]:
     """Watch ``pid`` and all that descends from it; memory is the sum of proportional set sizes, so that pages which
-    processes share count once."""
+    processes share count once; only of processes whose command line holds ``of``."""
     watch = Watch()
     if not sys.platform.startswith("linux"):
         yield watch
         return
-    peaks, stop = [_memory(pid)], threading.Event()
+    peaks, stop = [_memory(pid, of)], threading.Event()
 
     def look() -> None:
         while not stop.wait(PAUSE):
-            peaks.append(_memory(pid))
+            peaks.append(_memory(pid, of))
 
     looking, before = threading.Thread(target=look, daemon=True), _cpu(pid)
     looking.start()
@@ -49,7 +49,7 @@ def watched(pid: int) -> Iterator[Watch]:
         cpu = _cpu(pid) - before
         stop.set()
         looking.join()
-        watch.footprint = Footprint(cpu, max(*peaks, _memory(pid)))
+        watch.footprint = Footprint(cpu, max(*peaks, _memory(pid, of)))
 
 
 def _cpu(root: int) -> float:
@@ -59,8 +59,14 @@ def _cpu(root: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _memory(root: int) -> float:
-    return sum(_proportional(pid) for pid in _tree(root, _stats()))
+def _memory(root: int, of: str) -> float:
+    return sum(_proportional(pid) for pid in _tree(root, _stats()) if of in _command(pid))
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError):  # it has just ended
+        return (PROC / str(pid) / "cmdline").read_text("utf-8", "replace").replace("\0", " ")
+    return ""
 
 
 def _proportional(pid: int) -> float:
