@@ -12,11 +12,14 @@ from services.gateway.peers import Forwarded
 from services.gateway.resources import Resources
 from services.kit.db import count, row
 from services.kit.ids import decode
-from tests.builders import a_run_request
+from tests.builders import a_run_request, a_suite
 from tests.gateway.conftest import caller
 
 YAML = {"Content-Type": "application/yaml"}
 POLICY: dict[str, Any] = {"baseline": "production", "margins": {"*": 0.2}}
+
+
+GONE = "run_01a1fd3f9a2d7ed4b7f0c0ffee000000"
 
 
 async def a_run(client: httpx2.AsyncClient, **fields: Any) -> str:
@@ -54,6 +57,20 @@ async def test_the_same_policy_is_the_same_version_and_another_one_the_next(clie
     assert [gate["version"] for gate in listed["data"] if gate["name"] == "mine"] == [1]
     rest = (await client.get(f"/v1/gates?cursor={listed['next_cursor']}")).json()
     assert [(gate["name"], gate["version"]) for gate in rest["data"]] == [("mine", 2)]
+
+
+async def test_a_policy_that_was_kept_before_it_had_a_field_is_still_the_same(
+    client: httpx2.AsyncClient, resources: Resources
+) -> None:
+    first = (await client.post("/v1/gates", json={"name": "mine", "policy": POLICY})).json()
+    async with resources.engine.begin() as tx:
+        assert await count(
+            tx, "UPDATE gateway.gates SET policy = policy - 'baseline_optional', sha256 = 'old' WHERE name = 'mine'"
+        )
+
+    again = (await client.post("/v1/gates", json={"name": "mine", "policy": POLICY})).json()
+
+    assert (again["version"], again["policy"]) == (1, first["policy"])
 
 
 async def test_a_policy_may_be_a_yaml_file_with_its_fields_beside_its_name(client: httpx2.AsyncClient) -> None:
@@ -129,7 +146,8 @@ async def test_a_runs_gate_may_be_a_policy(client: httpx2.AsyncClient) -> None:
         ("smoke\0", "/gate"),
         ({"margins": {"*": 1}, "baseline": "\0"}, "/gate"),
         ({"margins": {"nothing": 1}}, "/gate"),
-        ({"margins": {"*": 1}, "baseline": "run_01a1fd3f9a2d7ed4b7f0c0ffee000000"}, "/gate/baseline"),
+        ({"margins": {"*": 1}, "baseline": GONE}, "/gate/baseline"),
+        ({"floors": {"*": 1}, "baseline": "run_x"}, "/gate/baseline"),
     ],
 )
 async def test_a_gate_that_is_not_there_is_refused_before_the_run(
@@ -140,6 +158,21 @@ async def test_a_gate_that_is_not_there_is_refused_before_the_run(
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"].startswith(pointer)
     assert (await client.get("/v1/runs")).json()["data"] == []
+
+
+async def test_a_run_whose_gate_has_no_baseline_yet_is_warned_before_it_is_paid_for(
+    client: httpx2.AsyncClient, resources: Resources
+) -> None:
+    planned = (await client.post("/v1/runs?dry_run=true", json=a_run_request(gate="smoke"))).json()
+    run = (await client.post("/v1/runs", json=a_run_request(gate=POLICY))).json()
+    optional = (await client.post("/v1/runs", json=a_run_request(gate={**POLICY, "baseline_optional": True}))).json()
+    await succeed(resources, run["id"])
+    await client.put("/v1/baselines/production", json={"run": run["id"]})
+    later = (await client.post("/v1/runs", json=a_run_request(gate="smoke"))).json()
+
+    [told] = planned["warnings"]
+    assert "no baseline 'production'" in told and "`esrp baseline set production RUN`" in told
+    assert (run["warnings"], optional["warnings"], later["warnings"]) == ([told], [], [])
 
 
 async def test_the_same_job_with_another_gate_finds_its_run_and_changes_its_gate(client: httpx2.AsyncClient) -> None:
@@ -246,6 +279,10 @@ async def test_another_tenant_sees_none_of_it(client: httpx2.AsyncClient, resour
         assert (await other.post(f"/v1/runs/{run}/gate", json={"gate": "smoke"})).status_code == 404
         assert (await other.get(f"/v1/runs/{run}/gate")).status_code == 404
         assert (await other.put("/v1/baselines/production", json={"run": run})).status_code == 422
+        suite = await other.post("/v1/suites", json=a_suite().model_dump(mode="json"))
+        assert suite.status_code == 201
+        asked = await other.post("/v1/runs", json=a_run_request(gate={**POLICY, "baseline": run}))
+        assert asked.json()["errors"] == [{"pointer": "/gate/baseline", "message": f"There is no run {run!r}."}]
 
 
 async def test_reading_needs_one_scope_and_deciding_another(client: httpx2.AsyncClient, resources: Resources) -> None:
@@ -266,7 +303,7 @@ async def test_reading_needs_one_scope_and_deciding_another(client: httpx2.Async
 async def test_the_openapi_document_describes_a_policy(client: httpx2.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
 
-    assert {"baseline", "margins", "floors", "sentinel"} <= set(
+    assert {"baseline", "baseline_optional", "margins", "floors", "sentinel"} <= set(
         document["components"]["schemas"]["Policy"]["properties"]
     )
     assert set(document["paths"]["/v1/gates"]["post"]["requestBody"]["content"]) == {
