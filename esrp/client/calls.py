@@ -295,6 +295,11 @@ def set_baseline(name: str, run: str) -> Call[BaselineOut]:
     return Call(replace(_post(f"/v1/baselines/{_quoted(name)}", {"run": run}), method="PUT"), _model(BaselineOut))
 
 
+def delete_baseline(name: str) -> Call[None]:
+    """Let a name mean no run."""
+    return Call(Request("DELETE", f"/v1/baselines/{_quoted(name)}"), lambda reply: None)
+
+
 def baselines() -> Call[Page[BaselineOut]]:
     """List baselines."""
     return _list("/v1/baselines", BaselineOut)

@@ -12,7 +12,7 @@ from esrp.canonical import digest
 from esrp.errors import InvalidInput, NotFound
 from esrp.policies import BUNDLED, Policy, bundled
 from services.gateway.suites import EVERYONE
-from services.kit.db import json, row, rows
+from services.kit.db import count, json, row, rows
 from services.kit.ids import decode, encode, uuid7
 
 
@@ -109,6 +109,14 @@ async def set_baseline(tx: AsyncConnection, tenant_id: UUID, name: str, run_id: 
     )
     found = await rows(tx, f"{_BASELINE} AND b.name = :name", tenant=tenant_id, name=name)
     return _baseline_out(found[0])
+
+
+async def delete_baseline(tx: AsyncConnection, tenant_id: UUID, name: str) -> None:
+    """Let the name mean nothing; ``NotFound`` if it does not mean a run."""
+    if not await count(
+        tx, "DELETE FROM gateway.baselines WHERE tenant_id = :tenant AND name = :name", tenant=tenant_id, name=name
+    ):
+        raise NotFound("baseline", name)
 
 
 async def baselines(tx: AsyncConnection, tenant_id: UUID) -> list[BaselineOut]:

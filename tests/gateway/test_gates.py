@@ -1,13 +1,16 @@
 """Named policies and baselines: versions, what is refused and where, and whose they are."""
 
+import asyncio
 from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from esrp.errors import EsrpError
 from esrp.policies import bundled
-from services.gateway import gating
+from services.gateway import gating, policies, store
+from services.gateway.auth import FIRST_TENANT
 from services.gateway.peers import Forwarded
 from services.gateway.resources import Resources
 from services.kit.db import count, row
@@ -265,6 +268,84 @@ async def test_what_cannot_be_a_baseline_is_refused(
         assert pointer in answer.json()["errors"][0]["pointer"]
 
 
+async def test_a_run_is_deleted_only_when_it_is_no_baseline(client: httpx2.AsyncClient, resources: Resources) -> None:
+    run, other = await a_run(client), await a_run(client)
+    await succeed(resources, run)
+    await succeed(resources, other)
+    for name in ("staging", "production"):
+        await client.put(f"/v1/baselines/{name}", json={"run": run})
+
+    refused = await client.delete(f"/v1/runs/{run}")
+
+    told = refused.json()
+    assert (refused.status_code, told["code"], told["baselines"]) == (
+        409,
+        "baseline_in_use",
+        ["production", "staging"],
+    )
+    assert "`esrp baseline set production RUN`" in told["detail"]
+    assert "`esrp baseline delete production`, `esrp baseline delete staging`" in told["detail"]
+    await client.put("/v1/baselines/production", json={"run": other})
+    assert (await client.delete(f"/v1/runs/{run}")).json()["baselines"] == ["staging"]
+    assert (await client.delete("/v1/baselines/staging")).status_code == 204
+    assert (await client.delete(f"/v1/runs/{run}")).status_code == 204
+    assert [item["name"] for item in (await client.get("/v1/baselines")).json()["data"]] == ["production"]
+
+
+async def until_someone_waits(resources: Resources) -> None:
+    async with asyncio.timeout(20), resources.engine.connect() as watching:
+        while await row(watching, "SELECT 1 FROM pg_locks WHERE NOT granted") is None:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_run_that_becomes_a_baseline_while_it_is_deleted_stays(
+    client: httpx2.AsyncClient, resources: Resources
+) -> None:
+    run = await a_run(client)
+    await succeed(resources, run)
+    async with resources.engine.begin() as tx:
+        found = await store.find_run(tx, FIRST_TENANT, decode("run", run), lock=True)
+        await policies.set_baseline(tx, FIRST_TENANT, "production", found["id"])
+        deleting = asyncio.create_task(client.delete(f"/v1/runs/{run}"))
+        await until_someone_waits(resources)
+
+    assert ((await deleting).status_code, (await client.get(f"/v1/runs/{run}")).status_code) == (409, 200)
+
+
+async def test_a_run_that_is_deleted_while_it_becomes_a_baseline_is_none(
+    client: httpx2.AsyncClient, resources: Resources
+) -> None:
+    run = await a_run(client)
+    await succeed(resources, run)
+    async with resources.engine.begin() as tx:
+        await store.delete_run(tx, await store.find_run(tx, FIRST_TENANT, decode("run", run), lock=True))
+        setting = asyncio.create_task(client.put("/v1/baselines/production", json={"run": run}))
+        await until_someone_waits(resources)
+
+    refused = await setting
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/run")
+    assert (await client.get("/v1/baselines")).json()["data"] == []
+
+
+async def test_the_database_itself_keeps_a_run_that_is_a_baseline(
+    client: httpx2.AsyncClient, resources: Resources
+) -> None:
+    run = await a_run(client)
+    await succeed(resources, run)
+    await client.put("/v1/baselines/production", json={"run": run})
+
+    with pytest.raises(IntegrityError, match="baselines_run_id_fkey"):
+        async with resources.engine.begin() as tx:
+            await count(tx, "DELETE FROM gateway.runs WHERE id = :id", id=decode("run", run))
+
+
+@pytest.mark.parametrize(("name", "status"), [("nobody", 404), ("a%00", 422), ("%2E%2E", 422)])
+async def test_a_name_that_means_no_run_cannot_be_taken_away(
+    client: httpx2.AsyncClient, name: str, status: int
+) -> None:
+    assert (await client.delete(f"/v1/baselines/{name}")).status_code == status
+
+
 async def test_another_tenant_sees_none_of_it(client: httpx2.AsyncClient, resources: Resources) -> None:
     run = await a_run(client)
     await succeed(resources, run)
@@ -279,6 +360,7 @@ async def test_another_tenant_sees_none_of_it(client: httpx2.AsyncClient, resour
         assert (await other.post(f"/v1/runs/{run}/gate", json={"gate": "smoke"})).status_code == 404
         assert (await other.get(f"/v1/runs/{run}/gate")).status_code == 404
         assert (await other.put("/v1/baselines/production", json={"run": run})).status_code == 422
+        assert (await other.delete("/v1/baselines/production")).status_code == 404
         suite = await other.post("/v1/suites", json=a_suite().model_dump(mode="json"))
         assert suite.status_code == 201
         asked = await other.post("/v1/runs", json=a_run_request(gate={**POLICY, "baseline": run}))
@@ -295,9 +377,10 @@ async def test_reading_needs_one_scope_and_deciding_another(client: httpx2.Async
         refused = [
             await reader.post("/v1/gates", json={"name": "mine", "policy": POLICY}),
             await reader.put("/v1/baselines/production", json={"run": run}),
+            await reader.delete("/v1/baselines/production"),
             await reader.post(f"/v1/runs/{run}/gate", json={"gate": "smoke"}),
         ]
-    assert [answer.status_code for answer in refused] == [403, 403, 403]
+    assert [answer.status_code for answer in refused] == [403, 403, 403, 403]
 
 
 async def test_the_openapi_document_describes_a_policy(client: httpx2.AsyncClient) -> None:

@@ -402,6 +402,9 @@ async def test_a_verdict_goes_with_its_run(stack: Stack, releases: Releases) -> 
     await stack.client.set_baseline("gone", gone.id)
 
     async with httpx2.AsyncClient(base_url=stack.url, headers={"Authorization": f"Bearer {KEY}"}) as http:
+        refused = await http.delete(f"/v1/runs/{gone.id}")
+        assert (refused.status_code, refused.json()["baselines"]) == (409, ["gone"])
+        await stack.client.delete_baseline("gone")
         assert (await http.delete(f"/v1/runs/{gone.id}")).status_code == 204
 
     assert "gone" not in [item.name async for item in stack.client.baselines()]
