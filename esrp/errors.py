@@ -6,6 +6,7 @@ EsrpError
 │   └── KeyReused           422  an idempotency key with another body
 ├── NotFound                404
 ├── Conflict                409
+│   ├── BaselineInUse       409  the run is a baseline; carries of which names
 │   ├── InFlight            409  the same idempotency key is being worked on
 │   ├── NotComparable       409  two runs differ in what makes them comparable; carries in what
 │   └── WrongState          409  the run is not in a state for that
@@ -87,6 +88,20 @@ class Conflict(EsrpError):
     """The request cannot be carried out as things stand."""
 
     status, code = 409, "conflict"
+
+
+class BaselineInUse(Conflict):
+    """The run is a baseline; ``baselines`` says of which names."""
+
+    code = "baseline_in_use"
+
+    def __init__(self, run: str, names: Sequence[str]) -> None:
+        told = ", ".join(f"`esrp baseline delete {name}`" for name in names)
+        super().__init__(
+            f"Run {run} is the baseline {' and '.join(map(repr, names))}: releases are held against it. Let the name"
+            f" mean another run (`esrp baseline set {names[0]} RUN`), or take it away ({told}); then it can be deleted."
+        )
+        self.extra = {"baselines": list(names)}
 
 
 class InFlight(Conflict):

@@ -110,6 +110,18 @@ def set_baseline(
     typer.echo(f"{found.name} is {found.run} ({verdicts.shown(found.candidate)} on {found.suite})")
 
 
+@baselines.command("delete")
+def delete_baseline(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as production.")],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Let a name mean no run; the run stays."""
+    with connect(url, api_key) as client:
+        client.delete_baseline(name)
+    typer.echo(f"{name} is no baseline any more")
+
+
 @baselines.command("list")
 def list_baselines(as_json: AsJson = False, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
     """List baselines."""

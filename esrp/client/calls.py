@@ -215,6 +215,11 @@ def set_baseline(name: str, run: str) -> Call[api.BaselineOut]:
     return Call(replace(post(f"/v1/baselines/{quoted(name)}", {"run": run}), method="PUT"), model(api.BaselineOut))
 
 
+def delete_baseline(name: str) -> Call[None]:
+    """Let a name mean no run."""
+    return Call(Request("DELETE", f"/v1/baselines/{quoted(name)}"), lambda reply: None)
+
+
 def baselines() -> Call[api.Page[api.BaselineOut]]:
     """List baselines."""
     return listing("/v1/baselines", api.BaselineOut)

@@ -222,6 +222,10 @@ class AsyncClient:
         """Name a run that has succeeded; policies that name it are held against it from now on."""
         return await self._ask(calls.set_baseline(name, run))
 
+    async def delete_baseline(self, name: str) -> None:
+        """Take the name away from its run, which can then be deleted; policies that need it end as error."""
+        return await self._ask(calls.delete_baseline(name))
+
     def baselines(self) -> AsyncIterator[api.BaselineOut]:
         """All baselines, by name."""
         return self._each(flows.each(calls.baselines()))

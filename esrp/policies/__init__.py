@@ -25,12 +25,14 @@ class Policy(Frozen):
     """What a release must show. ``margins``: not worse than the baseline by more; ``floors``: means above that.
 
     ``"*"`` stands for the nine metrics and ``overall``; dimensions and ``diversity`` enter only when named, and a name
-    of its own goes before ``"*"``. ``baseline`` is the name of one, or a run. A floor is a number on the scale of the
-    ``raters``. ``sentinel``: so many stored dialogues of the baseline are rated again by each hosted judge; one that
+    of its own goes before ``"*"``. ``baseline`` is the name of one, or a run; one that is not there is an error, unless
+    it is ``baseline_optional``: then the floors decide alone. A floor is a number on the scale of the ``raters``.
+    ``sentinel``: so many stored dialogues of the baseline are rated again by each hosted judge; one that
     has moved since leaves the verdict open.
     """
 
     baseline: str | None = Field(None, min_length=1, max_length=200)
+    baseline_optional: bool = False
     margins: dict[Name, Margin] = Field({})
     floors: dict[Name, Floor] = Field({})
     confidence: float = Field(0.95, gt=0.5, lt=1)
@@ -48,6 +50,11 @@ class Policy(Frozen):
         if unknown := sorted({*self.margins, *self.floors} - {EVERY, *ENDPOINTS}):
             raise ValueError(f"not a metric: {', '.join(unknown)}; there are {', '.join((EVERY, *ENDPOINTS))}")
         return self
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether nothing can be decided while the baseline that it names is not there."""
+        return self.baseline is not None and not self.baseline_optional
 
 
 def bundled(name: str) -> Policy:

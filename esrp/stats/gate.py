@@ -85,7 +85,7 @@ class Verdict:
 def decide(
     policy: Policy, candidate: Evidence, baseline: Evidence | None = None, *, differs: Sequence[str] = ()
 ) -> Verdict:
-    """Hold a run against a policy; without a baseline the floors decide alone, and a warning says so.
+    """Hold a run against a policy. Where it can do without a baseline the floors decide alone, with a warning.
 
     ``differs`` names what makes the two runs not comparable: suite, simulator, judges, rounds.
     """
@@ -247,6 +247,8 @@ class _Comparison:
         """Why nothing can be decided."""
         if self._policy.margins and self._differs:
             yield f"not_comparable: {', '.join(self._differs)}"
+        elif self._alone and self._policy.needs_baseline:
+            yield "baseline_missing"
         elif not self._policy.floors and self._theirs is None:
             yield "no_baseline"
         if self.ours.coverage < self._policy.min_coverage:
@@ -260,7 +262,7 @@ class _Comparison:
 
     def warnings(self, rules: Sequence[Rule]) -> Iterator[str]:
         """What a reader of the verdict must know."""
-        if self._alone and self._policy.floors:
+        if self._alone and self._policy.floors and not self._policy.needs_baseline:
             yield "no_baseline"
         if self._unvalidated and not self._policy.require_validated_judges:
             yield "judge_not_validated"

@@ -5,7 +5,7 @@ from alembic import op
 from migrations.publish import own, publish
 
 revision = "0016"
-down_revision = "0011"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import shlex
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -115,8 +116,42 @@ async def test_the_run_that_a_policy_names_may_be_gone(world: World) -> None:
 
     found = await gate(world, await judged(world), {"baseline": gone, "margins": {"*": 0.1}})
 
-    assert (found["verdict"], found["errors"]) == ("error", ["no_baseline"])
-    assert found["explanation"] == [f"The policy has margins, and the run {gone} that they are held against is gone."]
+    assert (found["verdict"], found["errors"]) == ("error", ["baseline_missing"])
+    assert found["explanation"] == [
+        f"There is no run {gone}, the policy's baseline; let it name one that has succeeded."
+    ]
+
+
+async def test_a_baseline_that_goes_while_the_verdict_is_asked_for_is_missing(world: World) -> None:
+    policy = {"baseline": "production", "margins": {"*": 0.1}, "floors": {"*": 1.0}}
+
+    found = await gate(world, await judged(world), policy, UUID(int=7))
+
+    assert (found["verdict"], found["errors"], found["failing"]) == ("error", ["baseline_missing"], [])
+
+
+@pytest.mark.parametrize(("status", "named"), [("succeeded", True), ("running", True), ("cancelled", False)])
+async def test_a_missing_baseline_is_told_with_the_command_that_sets_it(world: World, status: str, named: bool) -> None:
+    run = await world.run(1, 2, status=status, phase=None)
+
+    found = await gate(world, run, {"baseline": "my prod'", "margins": {"*": 0.1}, "min_coverage": 0})
+
+    which, whose = (found["run"], "this run") if named else ("RUN", "a run that has succeeded")
+    command = shlex.join(["esrp", "baseline", "set", "my prod'", which])
+    assert found["explanation"] == [
+        f'There is no baseline "my prod\'", and the policy needs it: `{command}` lets it be {whose}.'
+    ]
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "cancelled"])
+async def test_a_baseline_that_was_not_played_to_the_end_decides_nothing(world: World, status: str) -> None:
+    baseline = await world.run(7, 10, status=status, phase=None)
+    await world.judge(baseline, 0, 4)
+    await store_ratings(world.resources, baseline)
+
+    found = await gate(world, await judged(world), {"margins": {"*": 4}, "floors": {"*": 1.0}}, baseline)
+
+    assert (found["verdict"], found["errors"]) == ("error", ["baseline_coverage_below_minimum"])
 
 
 async def dialogues_of(world: World, run: UUID, *, sample: int, of: int) -> None:

@@ -340,6 +340,13 @@ def test_what_models_wrote_cannot_steer_a_terminal(api: FakeApi, esrp: Esrp) -> 
 # --- baselines --------------------------------------------------------------------------------------------------------
 
 
+def test_a_name_that_is_taken_away_is_told(api: FakeApi, esrp: Esrp) -> None:
+    api.on("DELETE", "/v1/baselines/production", Answer("", 204))
+
+    assert esrp("baseline", "delete", "production").stdout == "production is no baseline any more\n"
+    assert esrp("baseline", "delete", "staging").exit_code == 6
+
+
 def test_a_baseline_is_set_and_listed(api: FakeApi, esrp: Esrp) -> None:
     baseline = {
         "name": "production",

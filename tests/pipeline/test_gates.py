@@ -126,8 +126,11 @@ async def test_the_policy_says_what_an_open_result_counts_for(stack: Stack, rele
 # --- baselines and policies -------------------------------------------------------------------------------------------
 
 
-async def test_without_a_baseline_the_floors_decide_alone_and_that_is_said(stack: Stack, releases: Releases) -> None:
-    policy = {"baseline": "nobody", "margins": {"*": 0.1}, "floors": {"overall": 3.0, "fluency": 4.99}}
+async def test_an_optional_baseline_leaves_the_floors_to_decide_alone_and_that_is_said(
+    stack: Stack, releases: Releases
+) -> None:
+    floors = {"overall": 3.0, "fluency": 4.99}
+    policy = {"baseline": "nobody", "baseline_optional": True, "margins": {"*": 0.1}, "floors": floors}
 
     found = await stack.client.gate(releases.a.id, policy)
 
@@ -138,11 +141,40 @@ async def test_without_a_baseline_the_floors_decide_alone_and_that_is_said(stack
     assert all(pair.baseline is None and pair.difference is None for pair in found.worst)
 
 
-async def test_margins_alone_need_a_baseline(stack: Stack, releases: Releases) -> None:
-    found = await stack.client.gate(releases.a.id, {"baseline": "nobody", "margins": {"*": 0.1}})
+@pytest.mark.parametrize("policy", [{"margins": {"*": 4}}, {"floors": {"*": 1}}, {"margins": {"*": 4}, "sentinel": 20}])
+@pytest.mark.parametrize("baseline", ["prodcution", "run_01a1fd3f9a2d7ed4b7f0c0ffee000000", "run_x"])
+async def test_a_baseline_that_is_misspelt_or_gone_lets_nothing_pass(
+    stack: Stack, releases: Releases, baseline: str, policy: dict[str, Any]
+) -> None:
+    found = await stack.client.gate(releases.a.id, {"on_inconclusive": "pass", **policy, "baseline": baseline})
 
-    assert (found.verdict, found.errors) == ("error", ["no_baseline"])
-    assert "`esrp baseline set nobody RUN`" in found.explanation[0]
+    assert (found.verdict, found.errors, found.baseline) == ("error", ["baseline_missing"], None)
+    assert baseline in found.explanation[0]
+
+
+async def test_margins_alone_cannot_do_without_a_baseline(stack: Stack, releases: Releases) -> None:
+    optional = {"baseline": "nobody", "baseline_optional": True, "margins": {"*": 0.1}}
+    found = [await stack.client.gate(releases.a.id, policy) for policy in ({"margins": {"*": 0.1}}, optional)]
+
+    assert [(one.verdict, one.errors) for one in found] == [("error", ["no_baseline"])] * 2
+    assert [one.explanation[0].rpartition(" and ")[2] for one in found] == ["it names none.", "there is no 'nobody'."]
+
+
+async def test_the_first_release_is_told_how_it_becomes_the_baseline_and_that_command_does_it(
+    stack: Stack, releases: Releases
+) -> None:
+    stack.models.answer = recorded(load())
+    policy = {"baseline": "first", "margins": {"*": 0.3}}
+    first = await stack.done(await stack.run(**of_release("release-a"), gate=policy))
+
+    said = await esrp(stack, "wait", first.id)
+    verdict = await stack.client.verdict(first.id)
+
+    assert (first.verdict, said.returncode, verdict.errors) == ("error", 3, ["baseline_missing"])
+    command = f"esrp baseline set first {first.id}"
+    assert f"`{command}`" in said.stdout
+    assert (await esrp(stack, *command.split()[1:])).returncode == 0
+    assert (await stack.client.gate(releases.again.id, policy)).verdict == "pass"
 
 
 async def test_runs_that_were_measured_otherwise_are_not_compared(stack: Stack, releases: Releases) -> None:
@@ -175,7 +207,7 @@ async def test_after_a_pass_the_run_becomes_the_baseline_and_older_verdicts_stay
     after = await stack.client.gate(releases.again.id, policy)
     assert (before.verdict, promoted.run, after.verdict) == ("pass", releases.again.id, "pass")
     assert "baseline_is_the_run" in after.warnings
-    assert [item.name async for item in stack.client.baselines()] == ["candidate-of-the-week", "production"]
+    assert {"candidate-of-the-week", "production"} <= {item.name async for item in stack.client.baselines()}
 
 
 async def test_a_run_that_has_not_succeeded_is_no_baseline(stack: Stack, releases: Releases) -> None:
@@ -370,6 +402,9 @@ async def test_a_verdict_goes_with_its_run(stack: Stack, releases: Releases) -> 
     await stack.client.set_baseline("gone", gone.id)
 
     async with httpx2.AsyncClient(base_url=stack.url, headers={"Authorization": f"Bearer {KEY}"}) as http:
+        refused = await http.delete(f"/v1/runs/{gone.id}")
+        assert (refused.status_code, refused.json()["baselines"]) == (409, ["gone"])
+        await stack.client.delete_baseline("gone")
         assert (await http.delete(f"/v1/runs/{gone.id}")).status_code == 204
 
     assert "gone" not in [item.name async for item in stack.client.baselines()]

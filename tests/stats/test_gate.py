@@ -125,6 +125,26 @@ def test_floors_decide_alone_without_a_baseline_and_say_so() -> None:
     assert rule(found, "overall", "floor").threshold == 3.2
 
 
+@pytest.mark.parametrize("margins", [{}, {"*": 0.1}])
+def test_a_named_baseline_that_is_not_there_is_an_error_whatever_the_floors_show(margins: dict[str, float]) -> None:
+    policy = Policy(baseline="production", floors={"overall": 3.2}, margins=margins)
+    found = decide(policy, evidence(flat()))
+    assert (found.verdict, found.errors, found.warnings) == ("error", ("baseline_missing",), ())
+    assert (rule(found, "overall", "floor").outcome, found.failing) == ("pass", ())
+    failing = decide(policy.model_copy(update={"floors": {"overall": 4.9}}), evidence(flat()))
+    assert (failing.verdict, failing.failing) == ("error", ())
+
+
+def test_a_baseline_that_is_optional_may_be_missing_where_floors_can_decide() -> None:
+    margins = Policy(baseline="production", baseline_optional=True, margins={"*": 0.1})
+    floors = margins.model_copy(update={"floors": {"overall": 3.2}})
+    found = decide(floors, evidence(flat()))
+    assert (found.verdict, found.warnings, found.errors) == ("pass", ("no_baseline",), ())
+    there = decide(floors, evidence(flat()), evidence(flat()))
+    assert (there.verdict, there.warnings, len(there.rules)) == ("pass", (), 11)
+    assert decide(margins, evidence(flat())).errors == ("no_baseline",)
+
+
 def test_a_mean_below_its_floor_fails() -> None:
     found = decide(Policy(floors={"ESC": 4.2}), evidence(flat()))
     assert (found.verdict, found.failing) == ("fail", ("ESC",))

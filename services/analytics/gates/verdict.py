@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -348,7 +349,7 @@ def _words(
     """Why, a sentence each."""
     verdict, policy = found.verdict, ask.policy
     yield from (_error(error, policy, ours, theirs) for error in verdict.errors)
-    if theirs is None and policy.floors:
+    if "no_baseline" in verdict.warnings:
         named = f"There is no baseline {policy.baseline!r}" if policy.baseline else "The policy names no baseline"
         yield f"{named}: the floors alone decide."
     yield from (_moved(item) for item in found.moved)
@@ -399,11 +400,11 @@ def _error(error: str, policy: Policy, ours: Seen, theirs: Seen | None) -> str:
     code, _, names = error.partition(": ")
     if code == "not_comparable":
         return f"The run and its baseline differ in {names}: their difference would say nothing about the bot."
+    if code == "baseline_missing":
+        return _missing(str(policy.baseline), ours)
     if code == "no_baseline":
-        if policy.baseline and policy.baseline.startswith("run_"):
-            return f"The policy has margins, and the run {policy.baseline} that they are held against is gone."
-        name = policy.baseline or "NAME"
-        return f"The policy has margins, and there is no baseline to hold against: `esrp baseline set {name} RUN`."
+        without = f"there is no {policy.baseline!r}" if policy.baseline else "it names none"
+        return f"The policy has margins alone, which need a baseline, and {without}."
     if code == "judge_not_validated":
         return f"The policy wants validated judges, and nobody has measured how {names} agrees with people."
     if code == "calibrated_not_available":
@@ -411,3 +412,14 @@ def _error(error: str, policy: Policy, ours: Seen, theirs: Seen | None) -> str:
     seen, whose = (theirs, "the baseline's") if code == "baseline_coverage_below_minimum" else (ours, "the run's")
     planned = seen.evidence.planned if seen else 0
     return f"Too few of {whose} {planned} dialogues are rated; the policy wants {policy.min_coverage:.0%} of them."
+
+
+def _missing(named: str, ours: Seen) -> str:
+    """The baseline that the policy needs is not there, and how it comes to be."""
+    if named.startswith("run_"):
+        return f"There is no run {named}, the policy's baseline; let it name one that has succeeded."
+    # A run's own gate is asked while it still counts as running, as the last thing before it has succeeded.
+    fit = ours.run["status"] in ("running", "succeeded")
+    run, which = (encode("run", ours.run["id"]), "this run") if fit else ("RUN", "a run that has succeeded")
+    command = f"`esrp baseline set {shlex.quote(named)} {run}`"
+    return f"There is no baseline {named!r}, and the policy needs it: {command} lets it be {which}."

@@ -12,7 +12,7 @@ from esrp.canonical import digest
 from esrp.errors import InvalidInput, NotFound
 from esrp.policies import BUNDLED, Policy, bundled
 from services.gateway.suites.suites import EVERYONE
-from services.kit.db import json, row, rows
+from services.kit.db import count, json, row, rows
 from services.kit.ids import decode, encode, uuid7
 
 
@@ -21,11 +21,11 @@ async def add(tx: AsyncConnection, tenant_id: UUID, name: str, policy: Policy) -
     if tenant_id != EVERYONE and name in BUNDLED:
         raise InvalidInput.at("/name", f"{name!r} is the name of a bundled policy; take another.")
     await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"gate:{tenant_id}:{name}")
-    document = policy.model_dump(mode="json")
-    sha256 = digest(document)
     newest = await _find(tx, [tenant_id], name, "")
-    if newest is not None and newest["sha256"] == sha256:
+    # Not by the hash: a field that this version adds, left at its default, says nothing new.
+    if newest is not None and Policy.model_validate(newest["policy"]) == policy:
         return newest
+    document = policy.model_dump(mode="json")
     added = await row(
         tx,
         "INSERT INTO gateway.gates (id, tenant_id, name, version, sha256, policy)"
@@ -34,7 +34,7 @@ async def add(tx: AsyncConnection, tenant_id: UUID, name: str, policy: Policy) -
         tenant=tenant_id,
         name=name,
         version=newest["version"] + 1 if newest else 1,
-        sha256=sha256,
+        sha256=digest(document),
         policy=json(document),
     )
     assert added is not None
@@ -109,6 +109,14 @@ async def set_baseline(tx: AsyncConnection, tenant_id: UUID, name: str, run_id: 
     )
     found = await rows(tx, f"{_BASELINE} AND b.name = :name", tenant=tenant_id, name=name)
     return _baseline_out(found[0])
+
+
+async def delete_baseline(tx: AsyncConnection, tenant_id: UUID, name: str) -> None:
+    """Let the name mean nothing; ``NotFound`` if it does not mean a run."""
+    if not await count(
+        tx, "DELETE FROM gateway.baselines WHERE tenant_id = :tenant AND name = :name", tenant=tenant_id, name=name
+    ):
+        raise NotFound("baseline", name)
 
 
 async def baselines(tx: AsyncConnection, tenant_id: UUID) -> list[BaselineOut]:

@@ -1,5 +1,6 @@
 """A run held against a policy: which one, against which baseline, and what the analytics service makes of it."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -38,12 +39,9 @@ class Asked:
 
 
 async def asked(tx: AsyncConnection, tenant_id: UUID, given: str | Policy, pointer: str) -> Asked:
-    """The policy that is meant; ``InvalidInput`` if there is none of that name, or it names a run that is not there.
-
-    A baseline's name may be set later: then the policy's floors decide alone until it is.
-    """
+    """The policy that is meant; ``InvalidInput`` if there is none of that name."""
     if isinstance(given, Policy):
-        return Asked(await _with_its_run(tx, tenant_id, given, f"{pointer}/baseline"), None)
+        return Asked(given, None)
     try:
         found = await policies.find(tx, tenant_id, given)
     except NotFound as error:
@@ -51,11 +49,18 @@ async def asked(tx: AsyncConnection, tenant_id: UUID, given: str | Policy, point
     return Asked(Policy.model_validate(found["policy"]), policies.label(found))
 
 
-async def _with_its_run(tx: AsyncConnection, tenant_id: UUID, policy: Policy, pointer: str) -> Policy:
-    named = policy.baseline
-    if named and named.startswith("run_") and await policies.baseline_run(tx, tenant_id, named) is None:
-        raise InvalidInput.at(pointer, f"There is no run {named!r}.")
-    return policy
+async def foreseen(tx: AsyncConnection, tenant_id: UUID, gate: Asked, pointer: str) -> list[str]:
+    """What is to be told before a run is paid for: without its baseline the gate could not decide.
+
+    A name may still be set while the run is played; a run that is gone does not come back: ``InvalidInput``.
+    """
+    named = gate.policy.baseline
+    if named is None or gate.policy.baseline_optional or await policies.baseline_run(tx, tenant_id, named):
+        return []
+    if named.startswith("run_"):
+        raise InvalidInput.at(pointer if gate.name else f"{pointer}/baseline", f"There is no run {named!r}.")
+    command = f"`esrp baseline set {shlex.quote(named)} RUN`"
+    return [f"There was no baseline {named!r} when this was asked for; the gate cannot decide before {command}."]
 
 
 async def evaluate(resources: Resources, run: RowMapping, gate: Asked) -> GateVerdict:

@@ -66,6 +66,14 @@ async def set_baseline(
         return await policies.set_baseline(tx, who.tenant_id, name, run["id"])
 
 
+@router.delete("/baselines/{name}", status_code=204)
+async def delete_baseline(name: Annotated[api.BaselineName, Path()], resources: Res, who: Writer) -> Response:
+    """Take the name away. The run stays, and may then be deleted; a policy that needs the baseline ends as error."""
+    async with resources.engine.begin() as tx:
+        await policies.delete_baseline(tx, who.tenant_id, name)
+    return Response(status_code=204)
+
+
 @router.get("/baselines")
 async def list_baselines(
     resources: Res, who: Reader, limit: Limit = 50, cursor_: Cursor = None

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -65,8 +65,11 @@ async def check(tx: AsyncConnection, resources: Resources, tenant_id: UUID, requ
     placed = order(
         request, document, resources.settings, recorded=recorded, frozen=frozen["sha256"] if frozen else None
     )
-    gate = None if request.gate is None else await verdicts.asked(tx, tenant_id, request.gate, "/gate")
-    return Checked(request, suite, transcript, frozen, placed, gate)
+    if request.gate is None:
+        return Checked(request, suite, transcript, frozen, placed)
+    gate = await verdicts.asked(tx, tenant_id, request.gate, "/gate")
+    warned = [*placed.warnings, *await verdicts.foreseen(tx, tenant_id, gate, "/gate")]
+    return Checked(request, suite, transcript, frozen, replace(placed, warnings=warned), gate)
 
 
 async def same_run(tx: AsyncConnection, tenant_id: UUID, checked: Checked) -> RowMapping | None:

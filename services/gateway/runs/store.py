@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import RunStatus
-from esrp.errors import Conflict, NotFound
+from esrp.errors import BaselineInUse, Conflict, NotFound
 from services.gateway.runs.plan import Counts, Place
 from services.kit.db import count, json, row, rows
 from services.kit.ids import encode
@@ -220,8 +220,12 @@ async def pacing(tx: AsyncConnection, run: RowMapping) -> dict[str, list[RowMapp
 async def delete_run(tx: AsyncConnection, run: RowMapping) -> None:
     """Remove the run and its secret; what the other services hold of it they remove when they see the note.
 
-    ``Conflict`` while its dialogues are judged anew in another run. A copy that was made of another's goes with it.
+    ``Conflict`` while it is a baseline (whoever sets one locks the run too), and while its dialogues are judged anew in
+    another run. A copy that was made of another's goes with it.
     """
+    named = await rows(tx, "SELECT name FROM gateway.baselines WHERE run_id = :run ORDER BY name", run=run["id"])
+    if named:
+        raise BaselineInUse(encode("run", run["id"]), [found["name"] for found in named])
     again = await row(tx, "SELECT run_id FROM gateway.rejudged_runs WHERE source_id = :run LIMIT 1", run=run["id"])
     if again is not None:
         raise Conflict(f"Run {encode('run', again['run_id'])} judges this one's dialogues anew; delete it first.")
