@@ -467,6 +467,20 @@ class Imported(Answer):
     ignored_columns: list[str]
 
 
+class ImportedRatings(Answer):
+    """What one import stored of one rater of a run."""
+
+    rater: str
+    kind: RaterKind
+    unit: Literal["dialogue", "batch"]
+    rows: int = Field(description="ratings that it stored, `replaced` of them in place of another score")
+    replaced: int
+    sampling: str | None = Field(description="`random`: the import said so, with 0 rows of ratings that were there")
+    by: str | None = Field(description="the API key; `null` for what was imported before that was kept")
+    by_name: str | None
+    at: datetime
+
+
 class CheckRequest(Body):
     """``POST /v1/check``: one dialogue, nothing stored. Character and scenario: the suite's first if not given."""
 
@@ -1047,6 +1061,7 @@ class Report(Answer):
     manifest: dict[str, Any] = Field({}, description="what the run was made with: the same for runs that compare")
     method: dict[str, Any]
     limits: list[str]
+    imported: list[ImportedRatings] = Field([], description="the newest 100, oldest of them first; not in `sha256`")
     sha256: str
 
 
@@ -1240,6 +1255,7 @@ class GateBaseline(Answer):
     candidate: str
     finished_at: datetime | None
     age_days: float | None = Field(description="since it finished, when the verdict was given")
+    imported: list[ImportedRatings] = Field([], description="into the baseline, as in its report")
 
 
 class Given(Answer):
@@ -1306,6 +1322,7 @@ class GateVerdict(Answer):
     raters: Literal["calibrated", "human", "judge"]
     worst: list[WorstPair]
     sentinel: list[SentinelOut]
+    imported: list[ImportedRatings] = Field([], description="into the run, as in its report")
     created_at: datetime
 
 

@@ -253,7 +253,8 @@ async def test_a_report_names_its_judges_until_they_are_validated(world: World) 
 async def test_a_judge_whose_ratings_were_imported_is_not_known_here(world: World) -> None:
     run = await run_judged_by(world)
     await world.send(csv([{**row, "rater_kind": "judge"} for row in world.rows(run, 3, "elsewhere")]))
-    (sentence,) = await said(world, judging(world, JUDGE), run)
+    sentence, trace = await said(world, judging(world, JUDGE), run)
+    assert trace == "Ratings of this run were imported: 54 of judges."
     assert sentence.startswith("Not validated as a judge: elsewhere (")
 
 
