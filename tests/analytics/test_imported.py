@@ -135,6 +135,9 @@ async def test_a_verdict_takes_the_place_that_an_old_import_has_in_its_judges_na
         await world.db.execute(f"UPDATE analytics.{table} SET rater = 'default'")
     for at in range(6):
         await world.judge(run, at, 2)
+    assert StoreRatings(run) in await look_around(world.resources)
+    await store_ratings(world.resources, run)
+    assert StoreRatings(run) not in await look_around(world.resources)
     await world.db.execute(
         "INSERT INTO judge.diversity_verdicts (id, tenant_id, run_id, character, batch, judge, replies, state, score)"
         " VALUES (gen_random_uuid(), $1, $2, 'c0', 1, 'default', '[]', 'done', 5)",
@@ -148,6 +151,16 @@ async def test_a_verdict_takes_the_place_that_an_old_import_has_in_its_judges_na
     assert (await world.report(run))["overall"]["mean"] == 2
     assert await world.db.fetchval("SELECT import_id FROM analytics.diversity_ratings") is None
     assert StoreRatings(run) not in await look_around(world.resources)
+
+
+@pytest.mark.parametrize("kind", ["judge", "human"])
+async def test_what_was_not_imported_is_never_replaced(world: World, kind: str) -> None:
+    run = await world.run(1, 2, judges=())
+    await world.send(csv(forged(world, run, "elsewhere", kind)), sampling="random")
+    await world.db.execute("UPDATE analytics.ratings SET import_id = NULL, score = 2, sampling = 'drawn'")
+    answer = await world.send(csv(forged(world, run, "elsewhere", kind)), replace="true", sampling="random")
+    assert (answer.json()["stored"], await stored(world, run)) == (0, [("elsewhere", kind, 2, 18)])
+    assert await world.db.fetchval("SELECT count(*) FROM analytics.ratings WHERE sampling = 'drawn'") == 18
 
 
 # --- beside a judge ---------------------------------------------------------------------------------------------------
