@@ -55,7 +55,7 @@ from esrp.api.judges import (
     Thresholds,
 )
 from esrp.api.published import PublishedRow, PublishedTable
-from esrp.api.ratings import Imported, Sampling
+from esrp.api.ratings import Imported, ImportedRatings, Sampling
 from esrp.api.report import (
     AgainstHumansOut,
     AgreementOut,
@@ -183,6 +183,7 @@ __all__ = [
     # ratings
     "Sampling",
     "Imported",
+    "ImportedRatings",
     # scenarios
     "GridLabel",
     "GridLabels",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from esrp.api.common import Answer, Body, Bounds
+from esrp.api.ratings import ImportedRatings
 from esrp.policies import Policy
 
 GateRef = Annotated[str, StringConstraints(min_length=1, max_length=80)]
@@ -86,6 +87,7 @@ class GateBaseline(Answer):
     candidate: str
     finished_at: datetime | None
     age_days: float | None = Field(description="since it finished, when the verdict was given")
+    imported: list[ImportedRatings] = Field([], description="into the baseline, as in its report")
 
 
 class Given(Answer):
@@ -152,4 +154,5 @@ class GateVerdict(Answer):
     raters: Literal["calibrated", "human", "judge"]
     worst: list[WorstPair]
     sentinel: list[SentinelOut]
+    imported: list[ImportedRatings] = Field([], description="into the run, as in its report")
     created_at: datetime

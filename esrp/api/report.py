@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from esrp.api.common import Answer, Bounds, RaterKind, Raters
 from esrp.api.estimates import Coverage, Diversity, Estimate, Intervals
 from esrp.api.published import PublishedTable
+from esrp.api.ratings import ImportedRatings
 from esrp.api.runs import RunStatus
 
 
@@ -151,4 +152,5 @@ class Report(Answer):
     manifest: dict[str, Any] = Field({}, description="what the run was made with: the same for runs that compare")
     method: dict[str, Any]
     limits: list[str]
+    imported: list[ImportedRatings] = Field([], description="the newest 100, oldest of them first; not in `sha256`")
     sha256: str

@@ -30,6 +30,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _form(report)
     yield from _published(report)
     yield from _manifest(report)
+    yield from _imported(report)
     yield "## What this report does not show"
     yield ""
     yield from (f"- {cell(limit)}" for limit in report.limits)
@@ -212,6 +213,20 @@ def _manifest(report: Report) -> Iterator[str]:
     yield "## What it was made with"
     yield ""
     yield from (f"- {cell(name)}: `{cell(_short(value))}`" for name, value in sorted(report.manifest.items()))
+    yield ""
+
+
+def _imported(report: Report) -> Iterator[str]:
+    if not report.imported:
+        return
+    yield "## Imported ratings"
+    yield ""
+    yield "| rater | kind | of each | rows | replaced | sampling | by | at |"
+    yield "| --- | --- | --- | ---: | ---: | --- | --- | --- |"
+    for one in report.imported:
+        by = " ".join(filter(None, (one.by_name, f"({one.by})" if one.by else "not known")))
+        numbers = [str(one.rows), str(one.replaced), one.sampling or "–"]
+        yield _cells([cell(one.rater), one.kind, one.unit, *numbers, cell(by), f"{one.at:%F %T}"])
     yield ""
 
 

@@ -13,17 +13,25 @@ from esrp.api import FINAL, RaterKind
 from esrp.diversity import batch_count
 from esrp.stats import Rating
 from esrp.stats.diversity import BatchRating
+from services.analytics.imports import imported
 from services.analytics.imports.diversity import BatchCell
+from services.analytics.imports.imported import COUNTS, Import
 from services.analytics.imports.ratings import LISTED, Cell, Named, Wrong, refused
 from services.kit.db import count, json, row, rows
 
 Fields: TypeAlias = RowMapping | Mapping[str, Any]
 
+# A rating takes the place of another one that was imported, never of one that a judge gave here.
+REPLACED = (
+    "UPDATE SET score = excluded.score, explanation = NULL, created_at = now(), import_id = excluded.import_id"
+    " WHERE r.score <> excluded.score AND r.import_id IS NOT NULL"
+)
 KEY = "run_id, dialogue_id, metric, rater, kind"
 CELLS = f"{KEY}, character, scenario, replicate, score"
 BATCH_KEY = "run_id, character, batch, rater, kind"
 OF_A_RUN = tuple(
-    f"analytics.{table}" for table in ("ratings", "reports", "diversity_ratings", "rated", "agreements", "wordings")
+    f"analytics.{table}"
+    for table in ("ratings", "reports", "diversity_ratings", "imports", "rated", "agreements", "wordings")
 )
 MOST_AGREEMENTS = 20  # that one look asks for: each takes a second or two of a processor
 
@@ -61,8 +69,8 @@ async def finished(
     return await rows(
         tx,
         "SELECT id, name, status, suite_id, suite_label, candidate_name, judges, labels, manifest, plan, created_at,"
-        " EXISTS (SELECT FROM analytics.ratings t WHERE t.run_id = runs_v1.id) AS rated"
-        " FROM gateway.runs_v1 WHERE tenant_id = :tenant AND status = ANY(:final)"
+        f" EXISTS (SELECT FROM analytics.ratings t WHERE t.run_id = r.id AND {COUNTS}) AS rated"
+        " FROM gateway.runs_v1 r WHERE tenant_id = :tenant AND status = ANY(:final)"
         " AND (CAST(:suite AS text) IS NULL OR :suite IN (suite_label, split_part(suite_label, '@', 1)))"
         " AND (CAST(:candidate AS text) IS NULL OR candidate_name = :candidate)"
         " AND (CAST(:judge AS text) IS NULL OR :judge = ANY(judges))"
@@ -86,7 +94,20 @@ async def lock(tx: AsyncConnection, *run_ids: UUID) -> None:
 
 
 async def add_from_verdicts(tx: AsyncConnection, run_id: UUID) -> int:
-    """Take over every score of the run's verdicts that is not here yet; returns how many were not."""
+    """Take over every score of the run's verdicts that is not here yet; returns how many were not.
+
+    An import that has the judge's name, from before these were reserved, makes way.
+    """
+    await count(
+        tx,
+        """
+        DELETE FROM analytics.ratings t USING judge.verdicts_v1 v
+        WHERE t.run_id = :run AND t.kind = 'judge' AND t.import_id IS NOT NULL AND v.run_id = t.run_id
+            AND v.dialogue_id = t.dialogue_id AND v.judge = t.rater AND v.state = 'done'
+            AND v.scores -> t.metric IS NOT NULL
+        """,
+        run=run_id,
+    )
     return await count(
         tx,
         f"""
@@ -122,40 +143,51 @@ async def dialogues_of(
     return dialogues
 
 
+async def judge_names(tx: AsyncConnection, tenant_id: UUID) -> list[str]:
+    """Every judge that a run of the tenant has asked for."""
+    found = await rows(
+        tx, "SELECT DISTINCT unnest(judges) AS name FROM gateway.runs_v1 WHERE tenant_id = :tenant", tenant=tenant_id
+    )
+    return [r["name"] for r in found]
+
+
 async def import_cells(
-    tx: AsyncConnection, tenant_id: UUID, cells: Sequence[Cell], *, replace: bool, sampling: str | None = None
+    tx: AsyncConnection,
+    tenant_id: UUID,
+    given: Import,
+    cells: Sequence[Cell],
+    *,
+    replace: bool,
+    sampling: str | None = None,
 ) -> dict[UUID, int]:
     """Store the (locked) runs' cells; returns how many of each run are new or changed, the others were there already.
 
-    A cell with another score is replaced or, without ``replace``, ``InvalidInput`` with its line. ``sampling`` is kept
-    with all cells, also those that were there. Reports of runs whose ratings changed are dropped. COPY is twice as
-    fast as the next best way to bring in a full study.
+    A cell with another score is replaced or, without ``replace``, ``InvalidInput`` with its line; what was not imported
+    is never replaced. ``sampling`` is kept with all cells, also those that were there. Reports of runs whose ratings
+    changed are dropped. COPY is twice as fast as the next best way to bring in a full study.
     """
     await _copy(tx, cells, Cell._fields)
-    outcome = (
-        "DO UPDATE SET score = excluded.score, explanation = NULL, created_at = now()" if replace else "DO NOTHING"
-    )
     stored = await rows(
         tx,
         f"""
         WITH stored AS (
-            INSERT INTO analytics.ratings AS r (tenant_id, {CELLS}, sampling)
-            SELECT :tenant, {CELLS}, CAST(:sampling AS text) FROM incoming
-            ON CONFLICT ({KEY}) {outcome} {"WHERE r.score <> excluded.score" if replace else ""} RETURNING r.run_id)
-        SELECT run_id, count(*) AS stored FROM stored GROUP BY run_id
+            INSERT INTO analytics.ratings AS r (tenant_id, {CELLS}, sampling, import_id)
+            SELECT :tenant, {CELLS}, CAST(:sampling AS text), :import FROM incoming
+            ON CONFLICT ({KEY}) DO {REPLACED if replace else "NOTHING"}
+            RETURNING r.run_id, r.rater, r.kind, r.xmax <> 0 AS replaced)
+        {imported.kept("dialogue")}
         """,
-        tenant=tenant_id,
-        sampling=sampling,
+        **imported.values(given, tenant_id, sampling),
     )
-    found = {r["run_id"]: int(r["stored"]) for r in stored}
+    found = {r["run_id"]: r["stored"] for r in stored}
     if not replace and sum(found.values()) < len(cells):  # where all are new, none can contradict
         await _refuse_other_scores(tx, "ratings", KEY, "cell")
-    declared = await _declare(tx, sampling) if sampling else set()
+    declared = await _declare(tx, tenant_id, given, sampling) if sampling else set()
     await drop_reports(tx, sorted(declared | set(found)))
     return found
 
 
-async def _declare(tx: AsyncConnection, sampling: str) -> set[UUID]:
+async def _declare(tx: AsyncConnection, tenant_id: UUID, given: Import, sampling: str) -> set[UUID]:
     """Say of all incoming cells how their dialogues were chosen; the runs for which that is news."""
     changed = await rows(
         tx,
@@ -163,10 +195,11 @@ async def _declare(tx: AsyncConnection, sampling: str) -> set[UUID]:
         WITH declared AS (
             UPDATE analytics.ratings r SET sampling = :sampling FROM incoming i
             WHERE {" AND ".join(f"r.{name} = i.{name}" for name in KEY.split(", "))}
-                AND r.sampling IS DISTINCT FROM :sampling RETURNING r.run_id)
-        SELECT DISTINCT run_id FROM declared
+                AND r.import_id IS NOT NULL AND r.sampling IS DISTINCT FROM :sampling
+            RETURNING r.run_id, r.rater, r.kind)
+        {imported.DECLARED}
         """,
-        sampling=sampling,
+        **imported.values(given, tenant_id, sampling),
     )
     return {r["run_id"] for r in changed}
 
@@ -239,15 +272,17 @@ async def add_diversity(tx: AsyncConnection, run_id: UUID) -> int:
         INSERT INTO analytics.diversity_ratings AS r (tenant_id, {BATCH_KEY}, score, explanation)
         SELECT v.tenant_id, v.run_id, v.character, v.batch, v.judge, 'judge', v.score, v.explanation
         FROM judge.diversity_verdicts_v1 v WHERE v.run_id = :run AND v.state = 'done' AND v.score IS NOT NULL
-        ON CONFLICT ({BATCH_KEY}) DO UPDATE SET score = excluded.score, explanation = excluded.explanation
-        WHERE r.score <> excluded.score
+        ON CONFLICT ({BATCH_KEY}) DO UPDATE
+        SET score = excluded.score, explanation = excluded.explanation, import_id = NULL
+        WHERE r.score <> excluded.score OR r.import_id IS NOT NULL
         """,
         run=run_id,
     )
     gone = await count(
         tx,
         """
-        DELETE FROM analytics.diversity_ratings r WHERE r.run_id = :run AND r.kind = 'judge' AND EXISTS (
+        DELETE FROM analytics.diversity_ratings r WHERE r.run_id = :run AND r.kind = 'judge'
+            AND r.import_id IS NULL AND EXISTS (
             SELECT FROM judge.diversity_verdicts_v1 v
             WHERE v.run_id = r.run_id AND v.character = r.character AND v.batch = r.batch AND v.judge = r.rater
             HAVING bool_and(v.state <> 'done' OR v.score IS NULL) AND bool_or(v.state = 'outdated'))
@@ -258,25 +293,25 @@ async def add_diversity(tx: AsyncConnection, run_id: UUID) -> int:
 
 
 async def import_batches(
-    tx: AsyncConnection, tenant_id: UUID, cells: Sequence[BatchCell], *, replace: bool
+    tx: AsyncConnection, tenant_id: UUID, given: Import, cells: Sequence[BatchCell], *, replace: bool
 ) -> dict[UUID, int]:
     """Store the (locked) runs' ratings of batches, as ``import_cells`` does."""
     await _copy(tx, cells, BatchCell._fields)
     if not replace:
         await _refuse_other_scores(tx, "diversity_ratings", BATCH_KEY, "batch")
-    outcome = "UPDATE SET score = excluded.score, explanation = NULL WHERE r.score <> excluded.score"
     stored = await rows(
         tx,
         f"""
         WITH stored AS (
-            INSERT INTO analytics.diversity_ratings AS r (tenant_id, {BATCH_KEY}, score)
-            SELECT :tenant, {BATCH_KEY}, score FROM incoming
-            ON CONFLICT ({BATCH_KEY}) DO {outcome if replace else "NOTHING"} RETURNING r.run_id)
-        SELECT run_id, count(*) AS stored FROM stored GROUP BY run_id
+            INSERT INTO analytics.diversity_ratings AS r (tenant_id, {BATCH_KEY}, score, import_id)
+            SELECT :tenant, {BATCH_KEY}, score, :import FROM incoming
+            ON CONFLICT ({BATCH_KEY}) DO {REPLACED if replace else "NOTHING"}
+            RETURNING r.run_id, r.rater, r.kind, r.xmax <> 0 AS replaced)
+        {imported.kept("batch")}
         """,
-        tenant=tenant_id,
+        **imported.values(given, tenant_id, None),
     )
-    found = {r["run_id"]: int(r["stored"]) for r in stored}
+    found = {r["run_id"]: r["stored"] for r in stored}
     await drop_reports(tx, sorted(found))
     return found
 
@@ -302,9 +337,12 @@ async def batches_of(tx: AsyncConnection, tenant_id: UUID, run_ids: Sequence[UUI
 
 
 async def diversity_ratings(tx: AsyncConnection, run_id: UUID) -> list[BatchRating]:
-    """The run's ratings of batches."""
+    """The run's ratings of batches, as far as they count."""
     found = await tx.execute(
-        text("SELECT character, batch, rater, kind, score FROM analytics.diversity_ratings WHERE run_id = :run"),
+        text(
+            "SELECT t.character, t.batch, t.rater, t.kind, t.score FROM analytics.diversity_ratings t"
+            f" JOIN gateway.runs_v1 r ON r.id = t.run_id WHERE t.run_id = :run AND {COUNTS}"
+        ),
         {"run": run_id},
     )
     return [BatchRating(*r) for r in found]
@@ -341,12 +379,12 @@ async def save_wording(tx: AsyncConnection, run: Fields, texts_sha256: str, docu
 
 
 async def ratings(tx: AsyncConnection, run_id: UUID) -> list[Rating]:
-    """All ratings of the run, by asyncpg itself: a study's 21,600 take a fifth of the time."""
+    """All ratings of the run that count, by asyncpg itself: a study's 21,600 take a fifth of the time."""
     connection = (await tx.get_raw_connection()).driver_connection
     assert connection is not None
     found = await connection.fetch(
-        "SELECT dialogue_id::text, character, scenario, metric, rater, kind, score"
-        " FROM analytics.ratings WHERE run_id = $1",
+        "SELECT t.dialogue_id::text, t.character, t.scenario, t.metric, t.rater, t.kind, t.score"
+        f" FROM analytics.ratings t JOIN gateway.runs_v1 r ON r.id = t.run_id WHERE t.run_id = $1 AND {COUNTS}",
         run_id,
     )
     return list(map(Rating._make, found))
@@ -528,12 +566,13 @@ async def open_work(tx: AsyncConnection) -> list[RowMapping]:
                     SELECT FROM judge.verdicts_v1 v WHERE v.run_id = r.id AND v.state = 'done' AND v.scores <> '{}'
                     AND NOT EXISTS (
                         SELECT FROM analytics.ratings t WHERE t.run_id = r.id AND t.dialogue_id = v.dialogue_id
-                        AND t.rater = v.judge AND t.kind = 'judge'))
+                        AND t.rater = v.judge AND t.kind = 'judge' AND t.import_id IS NULL))
                 OR EXISTS (
                     SELECT FROM judge.diversity_verdicts_v1 v WHERE v.run_id = r.id AND v.state = 'done'
                     AND v.score IS NOT NULL AND NOT EXISTS (
                         SELECT FROM analytics.diversity_ratings t WHERE t.run_id = r.id AND t.character = v.character
-                        AND t.batch = v.batch AND t.rater = v.judge AND t.kind = 'judge')) AS unstored
+                        AND t.batch = v.batch AND t.rater = v.judge AND t.kind = 'judge'
+                        AND t.import_id IS NULL)) AS unstored
             FROM gateway.runs_v1 r WHERE r.status IN ('queued', 'running', 'cancelling')) w
         WHERE unsummarised OR unstored
         """,

@@ -23,6 +23,7 @@ from services.kit.settings import Settings
 from services.kit.web import INTERNAL
 
 TENANT = UUID(int=1)
+KEY = UUID(int=7)
 REPLY = "It is all right to be tired. " * 2
 Scores = Mapping[str, int]
 
@@ -121,7 +122,7 @@ class World:
         """Import a file of ratings."""
         return await self.client.post(
             "/internal/ratings",
-            params={"tenant": str(TENANT), **query},
+            params={"tenant": str(TENANT), "key": str(KEY), "key_name": "ci", **query},
             content=body.encode() if isinstance(body, str) else body,
             headers={"Content-Type": content_type},
         )

@@ -14,7 +14,7 @@ from services.analytics.report import kept
 from services.analytics.worker import handlers, look_around, store_ratings
 from services.jobs import MeasureAgreement
 from services.kit.ids import encode
-from tests.analytics.conftest import TENANT, World, csv
+from tests.analytics.conftest import KEY, TENANT, World, csv
 
 SAMPLE = {"sampling": "random"}
 
@@ -41,7 +41,7 @@ def batches(run: UUID, *scores: int, rater: str = "r1") -> list[dict[str, Any]]:
 async def send(world: World, rows: list[dict[str, Any]], **query: str) -> Any:
     return await world.client.post(
         "/internal/ratings/diversity",
-        params={"tenant": str(TENANT), **query},
+        params={"tenant": str(TENANT), "key": str(KEY), "key_name": "ci", **query},
         content=csv(rows).encode(),
         headers={"Content-Type": "text/csv"},
     )

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from esrp.metrics import METRIC_IDS
+from services.analytics.imports.judge_names import Reserved
 from services.analytics.imports.ratings import parse, resolve, run_ids
 from services.analytics.worker import summarise_run
 from services.kit.ids import encode
@@ -218,4 +219,4 @@ async def test_another_tenants_ratings_are_not_exported(world: World) -> None:
 
 def test_nothing_in_a_file_of_no_runs() -> None:
     parsed = parse(b"run,character,scenario,metric,rater,score\n\n", "text/csv")
-    assert run_ids(parsed) == [] and resolve(parsed, {}, replace=False).cells == []
+    assert run_ids(parsed) == [] and resolve(parsed, {}, Reserved([]), replace=False).cells == []

@@ -104,6 +104,15 @@ async def test_ratings_of_a_judge_that_was_configured_otherwise_say_nothing_of_t
     assert await card(judging(world, JUDGE)) == before
 
 
+async def test_what_was_once_imported_in_a_judges_name_is_nothing_that_it_said(world: World) -> None:
+    resources = judging(world, JUDGE)
+    run = await run_judged_by(world, JUDGE)
+    await world.send(csv([{**row, "rater_kind": "judge"} for row in world.rows(run, 3, "elsewhere")]))
+    await world.send(csv(world.rows(run, 3, "p1")))
+    await world.db.execute("UPDATE analytics.ratings SET rater = 'default' WHERE kind = 'judge'")
+    assert (await card(resources)).human is None
+
+
 @pytest.mark.parametrize("rated_first", [True, False])
 async def test_people_who_rated_the_same_dialogues_in_another_run_count_too(world: World, rated_first: bool) -> None:
     """A run is judged again by another judge: what was said is the same, and so are its people's ratings."""
@@ -253,7 +262,8 @@ async def test_a_report_names_its_judges_until_they_are_validated(world: World) 
 async def test_a_judge_whose_ratings_were_imported_is_not_known_here(world: World) -> None:
     run = await run_judged_by(world)
     await world.send(csv([{**row, "rater_kind": "judge"} for row in world.rows(run, 3, "elsewhere")]))
-    (sentence,) = await said(world, judging(world, JUDGE), run)
+    sentence, trace = await said(world, judging(world, JUDGE), run)
+    assert trace == "Ratings of this run were imported: 54 of judges."
     assert sentence.startswith("Not validated as a judge: elsewhere (")
 
 

@@ -103,10 +103,12 @@ async def test_the_same_ratings_give_the_same_hash_in_another_run(world: World) 
     one, other = await rated(world), await rated(world)
     first, second = await world.report(one), await world.report(other)
     assert first["sha256"] == second["sha256"] and first["run"] != second["run"]
-    changed = world.rows(one, 1, rater="default")[:1]
-    changed[0]["rater_kind"] = "judge"
-    assert (await world.send(csv(changed), replace="true")).json()["stored"] == 1
-    assert (await world.report(one))["sha256"] != second["sha256"]
+    changed = await world.run()
+    await world.judge(changed, 0, 5)
+    for at in range(1, 6):
+        await world.judge(changed, at, {metric: 2 + (3 * at + n) % 4 for n, metric in enumerate(METRIC_IDS)})
+    await store_ratings(world.resources, changed)
+    assert (await world.report(changed))["sha256"] != second["sha256"]
 
 
 async def test_a_final_report_is_stored_and_read_with_the_status_of_now(world: World) -> None:

@@ -497,5 +497,5 @@ async def test_the_same_ratings_in_any_order_with_duplicates_over_restarts_give_
 
 
 def dump(report: Report) -> dict[str, Any]:
-    """All that is not of the run alone, nor computed later."""
-    return report.model_dump(exclude={"run", "examples", "agreement"})
+    """All that is not of the run alone or of how its ratings came, nor computed later."""
+    return report.model_dump(exclude={"run", "examples", "agreement", "imported"})

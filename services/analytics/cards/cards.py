@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.api import JudgeCard, Report, ReportJudge
 from esrp.errors import NotFound
 from services.analytics.cards.measure import marked, measure_judges
+from services.analytics.imports.imported import COUNTS
 from services.analytics.report.build import UNMEASURED
 from services.analytics.resources import Resources
 from services.kit.db import rows
@@ -52,7 +53,10 @@ async def with_cards(tx: AsyncConnection, settings: Settings, run: RowMapping, r
     if not any(limit.startswith(UNMEASURED) for limit in report.limits):
         return report.model_copy(update={"judges": judges})
     raters = await rows(
-        tx, "SELECT DISTINCT rater FROM analytics.ratings WHERE run_id = :run AND kind = 'judge'", run=run["id"]
+        tx,
+        "SELECT DISTINCT t.rater FROM analytics.ratings t JOIN gateway.runs_v1 r ON r.id = t.run_id"
+        f" WHERE t.run_id = :run AND t.kind = 'judge' AND {COUNTS}",
+        run=run["id"],
     )
     poor = sorted({rater["rater"] for rater in raters if not known.get(rater["rater"])})
     return report.model_copy(update={"judges": judges, "limits": list(_limits(report.limits, poor))})

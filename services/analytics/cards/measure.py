@@ -293,7 +293,8 @@ async def _material(tx: AsyncConnection, tenant_id: UUID, judges: Sequence[str])
         SELECT run_id AS run, dialogue_id::text AS dialogue, character, scenario, rater, kind,
             jsonb_object_agg(metric, score) AS scores
         FROM analytics.ratings
-        WHERE run_id = ANY(CAST(:runs AS uuid[])) AND (kind = 'human' OR rater = ANY(CAST(:judges AS text[])))
+        WHERE run_id = ANY(CAST(:runs AS uuid[])) AND (kind = 'human'
+            OR rater = ANY(CAST(:judges AS text[])) AND import_id IS NULL)
         GROUP BY run_id, dialogue_id, character, scenario, rater, kind ORDER BY dialogue_id, kind, rater
         """,
         runs=ids,

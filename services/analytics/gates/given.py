@@ -13,6 +13,8 @@ from esrp.api import GateVerdict
 from esrp.stats import Evidence, Rating, Ratings
 from esrp.stats.diversity import BatchRating
 from services.analytics import store
+from services.analytics.imports import imported
+from services.analytics.imports.imported import COUNTS, Imports
 from services.analytics.report.calibration import labelled
 from services.kit.db import count, json, row, rows
 from services.kit.ids import uuid7
@@ -36,6 +38,7 @@ class Seen:
     planned: int
     pairs: int
     unvalidated: tuple[str, ...]
+    imports: Imports
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -76,6 +79,7 @@ async def seen(tx: AsyncConnection, settings: Settings, run_id: UUID, tenant_id:
         planned=max(run["plan"]["dialogues"], size["dialogues"]),
         pairs=size["pairs"],
         unvalidated=await _unvalidated(tx, settings, run, ratings),
+        imports=await imported.of_run(tx, run),
     )
 
 
@@ -111,9 +115,10 @@ async def reasons(
     """The ratings of some dialogues of these runs with their explanations, by dialogue."""
     found = await rows(
         tx,
-        "SELECT dialogue_id::text AS dialogue, metric, rater, score, explanation FROM analytics.ratings"
-        " WHERE run_id = ANY(CAST(:runs AS uuid[])) AND dialogue_id = ANY(CAST(:dialogues AS uuid[])) AND kind = :kind"
-        " ORDER BY rater, metric",
+        "SELECT t.dialogue_id::text AS dialogue, t.metric, t.rater, t.score, t.explanation FROM analytics.ratings t"
+        " JOIN gateway.runs_v1 r ON r.id = t.run_id WHERE t.run_id = ANY(CAST(:runs AS uuid[]))"
+        f" AND t.dialogue_id = ANY(CAST(:dialogues AS uuid[])) AND t.kind = :kind AND {COUNTS}"
+        " ORDER BY t.rater, t.metric",
         runs=list(runs),
         dialogues=list(dialogues),
         kind=kind,

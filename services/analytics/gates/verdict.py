@@ -20,6 +20,7 @@ from esrp.stats import Rating, Ratings, Rule, Verdict, decide
 from esrp.stats.sentinel import shift
 from services.analytics.gates import given
 from services.analytics.gates.given import Seen
+from services.analytics.imports import imported
 from services.analytics.resources import Resources
 from services.kit.ids import encode
 
@@ -260,7 +261,12 @@ def _out(
         policy=policy,
         verdict=left_open if unsteady else verdict.verdict,
         failing=[] if unsteady else list(verdict.failing),
-        warnings=[*verdict.warnings, *_of_itself(ours, theirs), *(_about(item) for item in found.moved)],
+        warnings=[
+            *verdict.warnings,
+            *_of_itself(ours, theirs),
+            *imported.warnings(ours.imports, theirs.imports if theirs else None),
+            *(_about(item) for item in found.moved),
+        ],
         errors=list(verdict.errors),
         explanation=list(_words(ask, found, ours, theirs, needed, commands)),
         rules=[_rule(rule) for rule in verdict.rules],
@@ -270,6 +276,7 @@ def _out(
         raters=verdict.raters,
         worst=list(worst),
         sentinel=found.sentinels,
+        imported=list(ours.imports.newest),
         created_at=now,
     )
 
@@ -304,6 +311,7 @@ def _baseline(ask: Ask, theirs: Seen, now: datetime) -> GateBaseline:
         candidate=theirs.run["candidate_name"],
         finished_at=finished,
         age_days=None if finished is None else round(max(0.0, (now - finished).total_seconds()) / DAY, 2),
+        imported=list(theirs.imports.newest),
     )
 
 
@@ -353,6 +361,9 @@ def _words(
         named = f"There is no baseline {policy.baseline!r}" if policy.baseline else "The policy names no baseline"
         yield f"{named}: the floors alone decide."
     yield from (_moved(item) for item in found.moved)
+    yield from imported.sentences(ours.imports, "of the run")
+    if theirs is not None:
+        yield from imported.sentences(theirs.imports, "of the baseline")
     if verdict.errors or found.unsteady:
         return
     for rule in verdict.rules:

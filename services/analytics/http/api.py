@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import Choice, Imported, Sampling
 from esrp.errors import NotFound
@@ -13,14 +14,16 @@ from services.analytics import exports, store
 from services.analytics.cards import measure
 from services.analytics.cards.cards import with_cards
 from services.analytics.exports import TYPES, Format
-from services.analytics.imports import diversity, ratings
+from services.analytics.imports import diversity, imported, ratings
+from services.analytics.imports.imported import Import
+from services.analytics.imports.judge_names import Reserved
 from services.analytics.imports.ratings import uncollected
 from services.analytics.markdown import markdown
 from services.analytics.report import kept
 from services.analytics.resources import Resources
 from services.jobs import MeasureAgreement
 from services.kit.db import reading
-from services.kit.ids import encode
+from services.kit.ids import encode, uuid7
 
 IMPORT = "/internal/ratings"
 
@@ -35,36 +38,51 @@ async def _resources(request: Request) -> Resources:
 Res = Annotated[Resources, Depends(_resources)]
 
 
+async def _import(key: UUID, key_name: str) -> Import:
+    return Import(uuid7(), key, key_name)
+
+
+By = Annotated[Import, Depends(_import)]
+
+
 @router.post(IMPORT)
 async def import_ratings(
-    request: Request, resources: Res, tenant: UUID, replace: bool = False, sampling: Sampling | None = None
+    request: Request, resources: Res, tenant: UUID, by: By, replace: bool = False, sampling: Sampling | None = None
 ) -> Imported:
     """Store all ratings of a file, or none: 422 then names the lines."""
     body, content_type = await request.body(), request.headers.get("content-type", "")
     parsed = await asyncio.to_thread(uncollected, ratings.parse, body, content_type)
     async with reading(resources.engine) as tx:
         dialogues = await store.dialogues_of(tx, tenant, ratings.run_ids(parsed))
-    found = await asyncio.to_thread(uncollected, ratings.resolve, parsed, dialogues, replace=replace)
+        reserved = await _reserved(tx, resources, tenant)
+    found = await asyncio.to_thread(uncollected, ratings.resolve, parsed, dialogues, reserved, replace=replace)
     async with resources.engine.begin() as tx:
         await store.lock(tx, *{cell.run_id for cell in found.cells})
-        changed = await store.import_cells(tx, tenant, found.cells, replace=replace, sampling=sampling)
+        changed = await store.import_cells(tx, tenant, by, found.cells, replace=replace, sampling=sampling)
         await measure.mark(tx, tenant)
     await resources.queue.ring(*map(MeasureAgreement, changed))
     return _imported(found, sum(changed.values()), parsed.ignored_columns)
 
 
 @router.post(f"{IMPORT}/diversity")
-async def import_diversity(request: Request, resources: Res, tenant: UUID, replace: bool = False) -> Imported:
+async def import_diversity(request: Request, resources: Res, tenant: UUID, by: By, replace: bool = False) -> Imported:
     """Store all ratings of batches in a file, or none."""
     body, content_type = await request.body(), request.headers.get("content-type", "")
     parsed = await asyncio.to_thread(diversity.parse, body, content_type)
     async with reading(resources.engine) as tx:
         known = await store.batches_of(tx, tenant, diversity.run_ids(parsed))
-    found = await asyncio.to_thread(diversity.resolve, parsed, known, replace=replace)
+        reserved = await _reserved(tx, resources, tenant)
+    found = await asyncio.to_thread(diversity.resolve, parsed, known, reserved, replace=replace)
     async with resources.engine.begin() as tx:
         await store.lock(tx, *{cell.run_id for cell in found.cells})
-        changed = await store.import_batches(tx, tenant, found.cells, replace=replace)
+        changed = await store.import_batches(tx, tenant, by, found.cells, replace=replace)
     return _imported(found, sum(changed.values()), parsed.ignored_columns)
+
+
+async def _reserved(tx: AsyncConnection, resources: Resources, tenant: UUID) -> Reserved:
+    """The names of all judges: those configured, and those that runs have asked for."""
+    configured = [judge.name for judge in resources.settings.judges]
+    return Reserved([*await store.judge_names(tx, tenant), *configured])
 
 
 def _imported(found: ratings.Resolved | diversity.Resolved, stored: int, ignored_columns: list[str]) -> Imported:
@@ -104,6 +122,7 @@ async def read_report(
         raise NotFound("run", encode("run", run_id))
     async with reading(resources.engine) as tx:
         found = await with_cards(tx, resources.settings, read.run, read.report)
+        found = imported.with_imports(found, await imported.of_run(tx, read.run))
     if format == "md":
         return Response(markdown(found), media_type="text/markdown")
     return Response(found.model_dump_json(), media_type="application/json")

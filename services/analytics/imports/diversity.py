@@ -5,6 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from esrp.api import RaterKind
+from services.analytics.imports.judge_names import Reserved
 from services.analytics.imports.ratings import (
     Columns,
     Read,
@@ -65,14 +66,16 @@ def run_ids(parsed: Read[BatchLine]) -> list[UUID]:
     return ids_in(line.run for line in parsed.lines)
 
 
-def resolve(parsed: Read[BatchLine], batches: Mapping[UUID, Mapping[str, int]], *, replace: bool) -> Resolved:
+def resolve(
+    parsed: Read[BatchLine], batches: Mapping[UUID, Mapping[str, int]], reserved: Reserved, *, replace: bool
+) -> Resolved:
     """Check every line against the runs' batches (how many each character has); ``InvalidInput`` names all faults."""
     wrong = list(parsed.wrong)
     cells: dict[tuple[UUID, str, int, str, str], BatchCell] = {}
     missing = 0
     for line in parsed.lines:
         found = run_id(line.run)
-        reason = _no_batch(line, None if found is None else batches.get(found))
+        reason = _no_batch(line, None if found is None else batches.get(found)) or _reserved(line, reserved)
         if found is None or reason is not None:
             wrong.append(Wrong(line.number, reason or ""))
         elif line.score is None:
@@ -100,6 +103,15 @@ def _line(number: int, record: Record) -> BatchLine:
         kind=kind(record.get("rater_kind")),
         score=score(record.get("score")),
     )
+
+
+def _reserved(line: BatchLine, reserved: Reserved) -> str | None:
+    """Why the line may not have its rater."""
+    try:
+        reserved.refuse(line.rater)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _no_batch(line: BatchLine, batches: Mapping[str, int] | None) -> str | None:

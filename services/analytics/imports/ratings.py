@@ -14,6 +14,7 @@ import orjson
 from esrp.api import RaterKind
 from esrp.errors import Fault, InvalidInput, NotFound
 from esrp.metrics import METRIC_IDS
+from services.analytics.imports.judge_names import Reserved
 from services.kit.ids import decode, encode
 
 L = TypeVar("L")
@@ -280,11 +281,11 @@ def ids_in(names: Iterable[str]) -> list[UUID]:
     return sorted(id for id in found if id is not None)
 
 
-def resolve(parsed: Parsed, dialogues: Dialogues, *, replace: bool) -> Resolved:
+def resolve(parsed: Parsed, dialogues: Dialogues, reserved: Reserved, *, replace: bool) -> Resolved:
     """Match every line with the dialogue it means; ``InvalidInput`` names all that are wrong or contradict another.
 
     A line without a score is missing: it is checked, counted and not stored. With ``replace`` the last of several
-    scores of a cell counts. ``dialogues`` holds the tenant's runs only.
+    scores of a cell counts. ``dialogues`` holds the tenant's runs only, ``reserved`` the names of judges.
     """
     wrong = list(parsed.wrong)
     find = _Finder(dialogues)
@@ -293,6 +294,7 @@ def resolve(parsed: Parsed, dialogues: Dialogues, *, replace: bool) -> Resolved:
     for line in parsed.lines:
         try:
             in_run, meant = find(line)
+            reserved.refuse(line.rater)
         except ValueError as error:
             wrong.append(Wrong(line.number, str(error)))
             continue

@@ -23,6 +23,7 @@ class Principal:
 
     tenant_id: UUID
     key_id: UUID
+    key_name: str
     scopes: frozenset[str]
 
     def require(self, *scopes: Scope) -> None:
@@ -38,12 +39,12 @@ async def authenticate(engine: AsyncEngine, header: str | None) -> Principal:
         raise Unauthorized("Send an API key: 'Authorization: Bearer esrp_…'.")
     found = await fetch(
         engine,
-        "SELECT id, tenant_id, scopes FROM gateway.api_keys WHERE sha256 = $1 AND revoked_at IS NULL",
+        "SELECT id, tenant_id, name, scopes FROM gateway.api_keys WHERE sha256 = $1 AND revoked_at IS NULL",
         _hash(key),
     )
     if found is None:
         raise Unauthorized("This API key is not known, or it was revoked.")
-    return Principal(found["tenant_id"], found["id"], frozenset(found["scopes"]))
+    return Principal(found["tenant_id"], found["id"], found["name"], frozenset(found["scopes"]))
 
 
 async def create_key(tx: AsyncConnection, tenant_id: UUID, name: str, scopes: list[Scope]) -> NewKey:

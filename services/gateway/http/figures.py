@@ -76,7 +76,8 @@ async def import_diversity(
 async def _import(
     request: Request, resources: Resources, who: Principal, path: str, replace: bool, extra: dict[str, str]
 ) -> Response:
-    query = {"tenant": str(who.tenant_id), "replace": "true" if replace else "false", **extra}
+    by = {"key": str(who.key_id), "key_name": who.key_name}
+    query = {"tenant": str(who.tenant_id), **by, "replace": "true" if replace else "false", **extra}
     kind = request.headers.get("content-type", "text/csv")
     body = await request.body()  # before a connection is taken: a client may be slow
 

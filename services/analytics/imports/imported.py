@@ -1,0 +1,148 @@
+"""What was imported into a run, by whom and when: kept with the ratings, shown with all that rests on them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esrp.api import ImportedRatings, Report
+from services.kit.db import row, rows
+from services.kit.ids import encode
+
+Fields: TypeAlias = RowMapping | Mapping[str, Any]
+Unit: TypeAlias = Literal["dialogue", "batch"]
+
+LISTED = 100  # imports of a run that are shown, the newest
+
+# Of `analytics.ratings t` or `diversity_ratings t` and `gateway.runs_v1 r`: where judges of the service rate a run, no
+# import speaks in their place or beside them. A run without judges is rated by what is imported.
+COUNTS = "(t.kind = 'human' OR t.import_id IS NULL OR r.judges = '{}')"
+
+
+class Import(NamedTuple):
+    """One import, and the API key that it came with."""
+
+    id: UUID
+    key_id: UUID
+    key_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imports:
+    """What was imported into a run: the newest, oldest of them first, and how much in all.
+
+    ``human`` and ``judge``: ratings, ``replaced`` of them in place of others; ``sampled``: imports that called theirs
+    drawn at random. ``left_out`` if the run has judges of its own, so that imported ones of judges do not count.
+    """
+
+    newest: Sequence[ImportedRatings]
+    times: int
+    human: int
+    judge: int
+    replaced: int
+    sampled: int
+    left_out: bool
+
+
+# --- keeping ----------------------------------------------------------------------------------------------------------
+
+
+def kept(unit: Unit) -> str:
+    """SQL after a CTE ``stored`` (run_id, rater, kind, replaced): keep the import; ``stored`` rows of each run."""
+    return f""", kept AS (
+            INSERT INTO analytics.imports (run_id, import_id, tenant_id, unit, rater, kind, rows, replaced, sampling,
+                key_id, key_name)
+            SELECT run_id, :import, :tenant, '{unit}', rater, kind, count(*), count(*) FILTER (WHERE replaced),
+                CAST(:sampling AS text), :key, :key_name
+            FROM stored GROUP BY run_id, rater, kind RETURNING run_id, rows)
+        SELECT run_id, sum(rows)::int AS stored FROM kept GROUP BY run_id"""
+
+
+def values(given: Import, tenant_id: UUID, sampling: str | None) -> dict[str, Any]:
+    """What ``kept`` needs."""
+    ours = {"import": given.id, "key": given.key_id, "key_name": given.key_name}
+    return {**ours, "tenant": tenant_id, "sampling": sampling}
+
+
+# After a CTE `declared` (run_id, rater, kind): keep that the import said of ratings that were there how their dialogues
+# had been chosen; their runs. Where it stored ratings too, that is said with them.
+DECLARED = """, kept AS (
+            INSERT INTO analytics.imports (run_id, import_id, tenant_id, unit, rater, kind, rows, sampling, key_id,
+                key_name)
+            SELECT DISTINCT run_id, CAST(:import AS uuid), CAST(:tenant AS uuid), 'dialogue', rater, kind, 0,
+                CAST(:sampling AS text), CAST(:key AS uuid), CAST(:key_name AS text) FROM declared
+            ON CONFLICT (run_id, import_id, rater, kind) DO NOTHING)
+        SELECT DISTINCT run_id FROM declared"""
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+async def of_run(tx: AsyncConnection, run: Fields) -> Imports:
+    """What was imported into the run."""
+    total = await row(
+        tx,
+        """
+        SELECT count(*) AS times, coalesce(sum(rows) FILTER (WHERE kind = 'human'), 0)::int AS human,
+            coalesce(sum(rows) FILTER (WHERE kind = 'judge'), 0)::int AS judge,
+            coalesce(sum(replaced), 0)::int AS replaced, count(sampling) AS sampled
+        FROM analytics.imports WHERE run_id = :run
+        """,
+        run=run["id"],
+    )
+    assert total is not None
+    newest = await _newest(tx, run["id"]) if total["times"] else []
+    return Imports(newest, **total, left_out=bool(run["judges"]) and total["judge"] > 0)
+
+
+async def _newest(tx: AsyncConnection, run_id: UUID) -> list[ImportedRatings]:
+    found = await rows(
+        tx,
+        "SELECT rater, kind, unit, rows, replaced, sampling, key_id, key_name, at FROM analytics.imports"
+        " WHERE run_id = :run ORDER BY at DESC, import_id DESC, rater DESC, kind DESC LIMIT :listed",
+        run=run_id,
+        listed=LISTED,
+    )
+    return [_shown(r) for r in reversed(found)]
+
+
+def _shown(r: RowMapping) -> ImportedRatings:
+    by = None if r["key_id"] is None else encode("key", r["key_id"])
+    same = {name: r[name] for name in ("rater", "kind", "unit", "rows", "replaced", "sampling", "at")}
+    return ImportedRatings(**same, by=by, by_name=r["key_name"])
+
+
+# --- saying -----------------------------------------------------------------------------------------------------------
+
+
+def with_imports(report: Report, found: Imports) -> Report:
+    """The report with what was imported: no part of what is stored or hashed, so that equal ratings hash alike."""
+    if not found.times:
+        return report
+    return report.model_copy(
+        update={"imported": list(found.newest), "limits": [*report.limits, *sentences(found, "of this run")]}
+    )
+
+
+def warnings(ours: Imports, theirs: Imports | None) -> Iterator[str]:
+    """For a verdict: a code and how much."""
+    for code, found in (("imported_ratings", ours), ("baseline_imported_ratings", theirs)):
+        if found is not None and found.times:
+            yield f"{code}: human {found.human}, judge {found.judge}, replaced {found.replaced}"
+
+
+def sentences(found: Imports, whose: str) -> Iterator[str]:
+    """The same in words."""
+    if not found.times:
+        return
+    some = [f"{n:,} of {who}" for n, who in ((found.human, "people"), (found.judge, "judges")) if n]
+    replaced = f", {found.replaced:,} of them in place of others" if found.replaced else ""
+    listed = f"; the newest {LISTED} of {found.times:,} entries are listed" if found.times > LISTED else ""
+    yield f"Ratings {whose} were imported: {' and '.join(some)}{replaced}{listed}."
+    if found.sampled:
+        yield f"That dialogues {whose} were drawn at random for people is said by an import; nobody checks it."
+    if found.left_out:
+        yield f"Imported ratings of judges {whose} count in no score: it has judges of its own."
