@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -28,39 +29,59 @@ def binaries() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
+class Cluster:
+    """A Postgres that can be stopped and started again."""
+
+    def __init__(self, home: Path, *settings: str) -> None:
+        # Postgres refuses root; in a user namespace of our own we are somebody else.
+        user = ["unshare", "-U", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+        self.home = home
+        self._log = home / "log"
+        self._asks = [str(binaries() / "pg_isready"), "-q", "-h", str(home)]
+        options = [part for setting in (*FAST, *settings) for part in ("-c", setting)]
+        where = ["-D", str(home / "data"), "-k", str(home), "-c", "listen_addresses="]
+        self._command = [*user, str(binaries() / "postgres"), *where, *options]
+        initdb = [*user, str(binaries() / "initdb"), "-D", str(home / "data"), "-U", "postgres", "-A", "trust"]
+        locale = ["-E", "UTF8", "-N", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+        self._run([*initdb, *locale])
+
+    def start(self) -> None:
+        """Until it answers."""
+        with self._log.open("ab") as log:
+            self._server = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
+        _wait_until(lambda: subprocess.run(self._asks, check=False).returncode == 0)
+
+    def signal(self, number: int) -> None:
+        """SIGTERM waits for its clients, SIGINT ends them, SIGQUIT is a crash."""
+        self._server.send_signal(number)
+
+    def stop(self) -> None:
+        """At once."""
+        self.signal(signal.SIGQUIT)
+        self._server.wait(10)
+
+    def _run(self, command: list[str]) -> None:
+        with self._log.open("ab") as log:
+            subprocess.run(command, check=True, stdout=log, stderr=log)
+
+
+@contextmanager
+def cluster(*settings: str) -> Iterator[Cluster]:
+    """A running cluster with these settings of Postgres, such as ``max_connections=20``."""
+    with folder() as home:
+        running = Cluster(home, *settings)
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
 @contextmanager
 def postgres() -> Iterator[Path]:
     """A running cluster; yields the folder of its socket."""
-    # Postgres refuses root; in a user namespace of our own we are somebody else.
-    user = ["unshare", "-U", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
-    with folder() as home, (home / "log").open("wb") as log:
-        initdb = [
-            *user,
-            str(binaries() / "initdb"),
-            "-D",
-            str(home / "data"),
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "-N",
-        ]
-        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
-        subprocess.run([*initdb, *locale], check=True, stdout=log, stderr=log)
-        settings = [part for setting in FAST for part in ("-c", setting)]
-        where = ["-D", str(home / "data"), "-k", str(home), "-c", "listen_addresses="]
-        command = [*user, str(binaries() / "postgres"), *where, *settings]
-        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        try:
-            _wait_until(
-                lambda: subprocess.run([binaries() / "pg_isready", "-q", "-h", home], check=False).returncode == 0
-            )
-            yield home
-        finally:
-            server.send_signal(3)
-            server.wait(10)
+    with cluster() as running:
+        yield running.home
 
 
 @contextmanager

@@ -6,21 +6,25 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import Scope
 
 from esrp import __version__
 from esrp.api import GateRequest, Problem, TranscriptRequest
 from esrp.suite import Suite
+from services.gateway.access.keys import authenticate
 from services.gateway.http import figures, gates, judges, scenario_sets, shortlists
 from services.gateway.http.api import router
 from services.gateway.resources import Resources
 from services.gateway.seed import seed
 from services.kit.db import answers
 from services.kit.web import create_app as create_web_app
+from services.kit.web import header
 
 UPLOADS = ("/v1/suites", "/v1/transcripts", "/v1/ratings")
+BODIES = ("POST", "PUT", "PATCH")
 PROBLEMS = {
     status: {"model": Problem, "content": {"application/problem+json": {}}}
-    for status in (401, 403, 404, 409, 413, 422, 429)
+    for status in (401, 403, 404, 409, 413, 422, 429, 503)
 }
 
 
@@ -43,9 +47,17 @@ def create_app(resources: Resources) -> FastAPI:
             **await resources.peers.ready(),
         }
 
+    async def admit(scope: Scope) -> None:
+        """Who sends a body shows a key first."""
+        if scope["method"] in BODIES and scope["path"].startswith("/v1/"):
+            scope.setdefault("state", {})["principal"] = await authenticate(
+                resources.engine, header(scope, "authorization")
+            )
+
     app = create_web_app(
         "ESRP",
         ready=ready,
+        admit=admit,
         body_limit=resources.settings.body_limit,
         upload_limit=resources.settings.upload_limit,
         uploads=UPLOADS,

@@ -1,20 +1,18 @@
 """Scores on request, without a run: dialogues in, distributions and ratings out, nothing stored."""
 
 import asyncio
-import hmac
 from dataclasses import asdict
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from esrp.api import Usage
 from esrp.dialogue import Character, Dialogue, Frozen, Scenario, Turn
-from esrp.errors import Forbidden, NotConfigured
+from esrp.errors import NotConfigured
 from esrp.metrics import METRIC_IDS, Language
 from services.judge.rating import Rater, Verdict
 from services.judge.resources import Resources
-from services.kit.web import INTERNAL
 from services.work.budget import Errand
 
 MOST = 1000  # dialogues of one request
@@ -87,14 +85,7 @@ def _resources(request: Request) -> Resources:
 Opened = Annotated[Resources, Depends(_resources)]
 
 
-def _known(resources: Opened, token: Annotated[str, Header(alias=INTERNAL, include_in_schema=False)] = "") -> None:
-    """Judging costs: unless the settings open it, only the other services may ask."""
-    expected = resources.keys.internal_token
-    if not resources.settings.open_scores and not hmac.compare_digest(token.encode(), expected.encode()):
-        raise Forbidden("Scores are for the other services; the setting open_scores opens them to everybody.")
-
-
-scores = APIRouter(prefix="/v1", tags=["scores"], dependencies=[Depends(_known)])
+scores = APIRouter(prefix="/v1", tags=["scores"])  # who may ask is known before it is: see ``app``
 
 
 @scores.post("/scores")

@@ -1,6 +1,7 @@
 """One Postgres, a schema and a role each."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -8,7 +9,8 @@ from typing import Any, TypeVar
 import asyncpg
 import orjson
 from sqlalchemy import RowMapping, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import text
@@ -16,8 +18,19 @@ from sqlalchemy.util import greenlet_spawn
 
 from migrations import HEAD
 
-# What a statement can fail with, on the way to Postgres or there.
-FAILURES = (DBAPIError, PoolTimeout, asyncpg.PostgresError, OSError)
+# What a statement can fail with, on the way to Postgres or there: SQLAlchemy's errors; those of its adapter, which come
+# bare where a connection is taken for asyncpg itself (``fetch``); and asyncpg's own.
+FAILURES: tuple[type[Exception], ...] = (
+    DBAPIError,
+    PoolTimeout,
+    PendingRollbackError,
+    AsyncAdapt_asyncpg_dbapi.Error,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+CLOSED = re.compile(r"connection (is|was) closed")  # asyncpg and SQLAlchemy on what they notice by themselves
 
 Row = TypeVar("Row")
 IDLE = "5s"  # of a transaction without a statement; well below a lease
@@ -25,12 +38,14 @@ IDLE = "5s"  # of a transaction without a statement; well below a lease
 
 def is_away(error: BaseException) -> bool:
     """Whether the failure may pass by itself: Postgres is gone, restarting or too busy (SQLSTATE 08, 53, 57)."""
-    if isinstance(error, PoolTimeout | OSError):
+    if isinstance(error, PoolTimeout | PendingRollbackError | OSError):  # pending: the connection went before
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
-    return state[:2] in ("08", "53", "57")
+    cause = getattr(error, "orig", error)
+    if state := getattr(cause, "sqlstate", None):
+        return state[:2] in ("08", "53", "57")
+    return isinstance(error, (*FAILURES, InvalidRequestError)) and CLOSED.search(str(cause)) is not None
 
 
 def open_engine(url: str, role: str, *, pool_size: int = 8) -> AsyncEngine:

@@ -12,9 +12,9 @@ from typing import TypeVar
 from starlette.types import ASGIApp
 
 from services.kit.queue import Job
+from services.kit.server import serve
 from services.kit.settings import Settings, load
 from services.kit.telemetry import configure_logging
-from services.kit.web import serve
 from services.kit.worker import Handler, work
 
 Resources = TypeVar("Resources")
@@ -39,7 +39,7 @@ def main(
         async with open_resources(settings) as resources:
             parts: list[Awaitable[None]] = []
             if words != ["work"]:
-                parts.append(serve(create_app(resources), settings.listen))
+                parts.append(serve(create_app(resources), settings.listen, settings.limits))
             if words != ["serve"]:
                 parts.append(work(service, settings.redis_url, handlers(resources), partial(look_around, resources)))
             gc.collect()

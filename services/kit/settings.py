@@ -93,6 +93,27 @@ class TimeoutSettings(BaseModel):
     total: float = Field(120, gt=0, le=120)
 
 
+class LimitSettings(BaseModel):
+    """What a client may take of a service, with a key or without (docs/limits.md)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    # Half of it is what Node allows in all; a request of ours with key, cursor and trace headers takes 1 to 2 KiB.
+    header_bytes: int = Field(32 << 10, ge=1024, description="of request line and headers together")
+    # As Apache; a browser behind two proxies sends 30.
+    header_count: int = Field(100, ge=10)
+    # A header is one packet or two: this is for a phone that loses some. It also ends a silent new connection.
+    header_seconds: float = Field(10, gt=0, description="until a header is complete, from its first byte")
+    # The usual load balancers let go after 60: it is them that should close, not we while they send.
+    idle_seconds: int = Field(75, ge=1, description="between two requests of a connection")
+    # Longer than any retransmission that still succeeds; a body that trickles stays, but makes room when it is needed.
+    body_seconds: float = Field(30, gt=0, description="without a byte of a body")
+    # Of progress: a slow reader of a long answer is not ended, one that has gone without a word is.
+    send_seconds: float = Field(60, gt=0, description="without a byte of an answer being read")
+    # Each takes some 20 KiB; of `nofile` at most half is used, whatever stands here.
+    connections: int = Field(4096, ge=1, description="at once, in each process")
+
+
 class Settings(BaseSettings):
     """Settings that every service reads; each has a default only where one is safe."""
 
@@ -116,6 +137,7 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(600, ge=1)
     body_limit: int = Field(1 << 20, ge=1024)
     upload_limit: int = Field(64 << 20, ge=1024)
+    limits: LimitSettings = LimitSettings()
     open_scores: bool = Field(False, description="the judge's POST /v1/scores answers without the internal token")
 
     @field_validator("judges")

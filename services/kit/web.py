@@ -1,18 +1,16 @@
 """The serving half of a service: problems, request ids, body limits, health and metrics."""
 
-import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
 import orjson
 import structlog
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from sqlalchemy.exc import InvalidRequestError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,11 +22,15 @@ from services.kit.db import FAILURES, is_away
 log = structlog.get_logger()
 
 Ready = Callable[[], Awaitable[Mapping[str, bool]]]
+Admit = Callable[[Scope], Awaitable[None]]
 
 REQUESTS = Counter("esrp_web_requests_total", "HTTP requests answered", ["method", "status"])
 INTERNAL = "X-ESRP-Internal"
 REQUEST_ID = "X-Request-ID"
 PROBLEM = "application/problem+json"
+COME_BACK = 2.0  # seconds, where a 503 knows no better: a restart of Postgres or of a service takes one or two
+# What a request can fail with at the database: the last is SQLAlchemy's word where each new connection is closed again.
+DATABASE: tuple[type[Exception], ...] = (*FAILURES, InvalidRequestError)
 
 
 def create_app(
@@ -36,6 +38,7 @@ def create_app(
     *,
     ready: Ready,
     models: Callable[[], Mapping[str, bool]] = dict,
+    admit: Admit | None = None,
     internal_token: str | None = None,
     body_limit: int = 1 << 20,
     upload_limit: int = 64 << 20,
@@ -46,16 +49,17 @@ def create_app(
 
     ``ready`` names the parts it needs and whether each answers; ``models`` those that it runs itself and is at work
     without, which ``/readyz?models=false`` leaves out. With an ``internal_token``, paths under ``/internal/`` want it.
+    ``admit`` raises what keeps a request out, before a byte of its body is read.
     Bodies over ``body_limit`` bytes (``upload_limit`` on paths that start with one of ``uploads``) are 413.
     """
     app = FastAPI(title=title, **options)
     app.add_middleware(_BodyLimit, limit=body_limit, upload_limit=upload_limit, uploads=uploads)
-    app.add_middleware(_InternalOnly, token=internal_token)
+    app.add_middleware(_Admission, admit=admit, internal_token=internal_token)
     app.add_middleware(_RequestId)
     app.add_exception_handler(EsrpError, _render)
     app.add_exception_handler(RequestValidationError, _render_validation)
     app.add_exception_handler(HTTPException, _render_http)
-    for failure in FAILURES:
+    for failure in DATABASE:
         app.add_exception_handler(failure, _render_away)
 
     @app.get("/healthz", tags=["health"])
@@ -80,39 +84,13 @@ def create_app(
     return app
 
 
-async def serve(app: ASGIApp, listen: str) -> None:
-    """Serve on ``unix:/path`` or ``tcp:host:port`` until cancelled; answers under way may end."""
-    kind, _, where = listen.partition(":")
-    host, _, port = where.rpartition(":")
-    at: dict[str, Any] = {"uds": where} if kind == "unix" else {"host": host, "port": int(port)}
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, server_header=False, **at
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve())
-    try:
-        await asyncio.shield(serving)
-    except asyncio.CancelledError:
-        server.should_exit = True
-        await serving
-        raise
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: a process stops its web and working halves together."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are the process's."""
-        yield
-
-
 # --- problems ---------------------------------------------------------------------------------------------------------
 
 
 def problem(error: EsrpError) -> Response:
     """The error as RFC 9457 says."""
-    headers = {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after)))}
+    after = COME_BACK if error.retry_after is None and error.status == 503 else error.retry_after
+    headers = {} if after is None else {"Retry-After": str(max(1, round(after)))}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     document = Problem(
@@ -164,7 +142,7 @@ async def _render_away(_: Request, error: Exception) -> Response:
     if not is_away(error):
         raise error
     log.warning("postgres.away", error=repr(error)[:200])
-    return problem(Unavailable("The database is away; try again in a moment.", retry_after=2))
+    return problem(Unavailable("The database is away; try again in a moment."))
 
 
 # --- middleware -------------------------------------------------------------------------------------------------------
@@ -179,7 +157,7 @@ class _RequestId:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        sent = _header(scope, REQUEST_ID)
+        sent = header(scope, REQUEST_ID)
         request_id = sent if sent.isascii() and sent.isprintable() and 0 < len(sent) <= 128 else uuid4().hex
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started = False
@@ -196,7 +174,13 @@ class _RequestId:
 
         try:
             await self.app(scope, receive, send_with_id)
-        except Exception:
+        except ClientDisconnect:
+            return  # nobody is there to be answered
+        except Exception as error:
+            if started and _is_cut(error):
+                # The connection is closed without an end of the answer: half a file must not look like a whole one.
+                log.warning("answer.cut", error=repr(error.__cause__ or error)[:200])
+                return
             log.exception("request.crashed", path=scope["path"])
             if started:
                 raise
@@ -204,17 +188,42 @@ class _RequestId:
             await problem(broken)(scope, receive, send_with_id)
 
 
-class _InternalOnly:
-    """Paths under ``/internal/`` are for the other services, and for nobody where there is no token."""
+def _is_cut(error: Exception) -> bool:
+    """Whether what an answer is made from went away after it had begun; Starlette wraps what it could else render."""
+    cause = error.__cause__ or error
+    return is_away(cause) or isinstance(cause, Unavailable)
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
-        self.app, self.token = app, token
+
+class _Admission:
+    """Keeps out what may not in, before its body is read: a body costs memory, which is for those who may.
+
+    Paths under ``/internal/`` are for the other services, and for nobody where there is no token.
+    """
+
+    def __init__(self, app: ASGIApp, admit: Admit | None, internal_token: str | None) -> None:
+        self.app, self.admit, self.token = app, admit, internal_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        inside = scope["type"] == "http" and scope["path"].startswith("/internal/")
-        if inside and not (self.token and hmac.compare_digest(_header(scope, INTERNAL).encode(), self.token.encode())):
-            return await problem(Forbidden("This path is for the other services."))(scope, receive, send)
+        if scope["type"] == "http" and (refusal := await self._refusal(scope)):
+            return await refusal(scope, receive, send)
         await self.app(scope, receive, send)
+
+    async def _refusal(self, scope: Scope) -> Response | None:
+        if scope["path"].startswith("/internal/") and not has_token(scope, self.token):
+            return problem(Forbidden("This path is for the other services."))
+        try:
+            if self.admit is not None:
+                await self.admit(scope)
+        except EsrpError as error:
+            return problem(error)
+        except DATABASE as error:
+            return await _render_away(Request(scope), error)
+        return None
+
+
+def has_token(scope: Scope, token: str | None) -> bool:
+    """Whether the request shows the token of the services."""
+    return bool(token) and hmac.compare_digest(header(scope, INTERNAL).encode(), str(token).encode())
 
 
 class _BodyLimit:
@@ -228,7 +237,7 @@ class _BodyLimit:
             return await self.app(scope, receive, send)
         limit = self.upload_limit if scope["path"].startswith(self.uploads) else self.limit
         refusal = problem(TooLarge(f"The body is over {limit} bytes."))
-        length = _header(scope, "content-length")
+        length = header(scope, "content-length")
         if length.isdigit() and int(length) > limit:
             return await refusal(scope, receive, send)
         seen = 0
@@ -253,6 +262,7 @@ class _BodyLimit:
             await refusal(scope, receive, send)
 
 
-def _header(scope: Scope, name: str) -> str:
+def header(scope: Scope, name: str) -> str:
+    """The header's value, or ``""``."""
     wanted = name.lower().encode()
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), "")

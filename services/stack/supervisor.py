@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.kit.sparing import Sparing
 from services.stack.errors import CannotStart
 from services.stack.tether import Tether
 
@@ -19,7 +20,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds before a child that ended is s
 STEADY = 30.0  # seconds of life after which the next end is a first one again
 TRIES = 2  # ends before it was ever ready: after that many, waiting for it is given up
 PROBE = 0.05  # seconds between two looks at whether it is ready
-LARGEST_LOG = 8 << 20  # bytes; a larger log is put aside at the next start
+LARGEST_LOG = 16 << 20  # bytes; a log that would grow over it is put aside, in the place of the one before
+LONGEST_LINE = 1 << 16  # bytes that are looked through for what is worth the terminal
+LOUD = 20, 10.0  # lines for the terminal in so many seconds; it may be a file too
 LAST_LINES = 12  # of a log, shown when a child cannot be started
 
 Say = Callable[[str], None]
@@ -53,6 +56,7 @@ class Child:
         self.restarts = 0
         self._program, self._log, self._tether, self._say = program, log, tether, say
         self._process: Process | None = None
+        self._loudness = Sparing(*LOUD)
         self._stopping = False
         self._was_ready = False
         self._ready = asyncio.Event()
@@ -178,16 +182,14 @@ class Child:
     async def _pump(self, process: Process) -> None:
         """Its output to its log, and what is loud to the terminal. Always drained, or it would block."""
         assert process.stdout is not None
-        if self._log.exists() and self._log.stat().st_size > LARGEST_LOG:
-            self._log.replace(self._log.with_suffix(".log.1"))
         rest = b""
-        with self._log.open("ab", buffering=0) as log:
+        with _Log(self._log) as log:
             while chunk := await process.stdout.read(1 << 16):
                 with suppress(OSError):  # a full disk: a child that cannot write its log still works
                     log.write(chunk)
                 *lines, rest = (rest + chunk).split(b"\n")
                 self._tell(lines)
-                rest = rest[-LARGEST_LOG:]
+                rest = rest[-LONGEST_LINE:]
 
     def _tell(self, lines: Sequence[bytes]) -> None:
         loud = self._program.loud
@@ -195,10 +197,36 @@ class Child:
             return
         for line in lines:
             text = line.decode("utf-8", "replace")
-            if loud.search(text):
-                self._say(f"{self.name}: {text.strip()}")
+            if not loud.search(text):
+                continue
+            left_out = self._loudness.admit("line", time.monotonic())
+            if left_out is not None:
+                more = f" (and {left_out} lines that are in {self._log})" if left_out else ""
+                self._say(f"{self.name}: {text.strip()}{more}")
 
     def _tail(self) -> str:
         with suppress(OSError):
             return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-LAST_LINES:])
         return ""
+
+
+class _Log:
+    """A file that is appended to and has an end: with the one put aside it never takes more than twice LARGEST_LOG."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("ab", buffering=0)
+
+    def __enter__(self) -> "_Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, chunk: bytes) -> None:
+        """Append the chunk, to a new file if this one is full."""
+        if self._file.tell() + len(chunk) > LARGEST_LOG:
+            self._path.replace(self._path.with_suffix(".log.1"))
+            full, self._file = self._file, self._path.open("ab", buffering=0)
+            full.close()
+        self._file.write(chunk)

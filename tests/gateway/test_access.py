@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -125,3 +126,18 @@ async def test_the_api_describes_itself_and_every_reference_in_it_leads_somewher
     assert references >= {"Suite", "TranscriptRequest", "RunRequest", "Report", "Problem"}
     assert references <= set(document["components"]["schemas"])
     assert '"#/$defs' not in json.dumps(document)
+
+
+@pytest.mark.parametrize("key", [None, "esrp_" + "x" * 43])
+@pytest.mark.parametrize("path", ["/v1/suites", "/v1/runs", "/v1/ratings", "/v1/keys"])
+async def test_nobody_without_a_key_has_a_body_read(resources: Resources, path: str, key: str | None) -> None:
+    read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        read += 1
+        yield b"{"
+
+    async with caller(resources, key) as stranger:
+        answer = await stranger.post(path, content=body(), headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"], read) == (401, "unauthorized", 0)

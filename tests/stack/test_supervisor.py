@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.stack.errors import CannotStart
-from services.stack.supervisor import Child, Program
+from services.stack.supervisor import LARGEST_LOG, Child, Program
 from services.stack.tether import WatchedPipe, tether
 from tests.stack.processes import until, until_gone
 
@@ -22,6 +22,17 @@ import time
 print("hello", flush=True)
 time.sleep(0.5)
 print("WARNING disk\\nfine", flush=True)
+time.sleep(60)
+"""
+
+FLOOD = """
+import sys, time
+line = b"WARNING " + b"x" * 1015 + b"\\n"
+print("hello", flush=True)
+time.sleep(0.5)
+for _ in range(120 * 1024):
+    sys.stdout.buffer.write(line)
+print("done", flush=True)
 time.sleep(60)
 """
 
@@ -116,6 +127,20 @@ async def test_output_goes_to_the_log_and_only_warnings_to_the_terminal(nursery:
 
     assert nursery.log.read_text() == "hello\nWARNING disk\nfine\n"
     assert nursery.said == ["child: WARNING disk"]
+
+
+async def test_a_child_that_writes_120_mib_has_two_files_of_16(nursery: Nursery) -> None:
+    child = nursery.start(FLOOD)
+    await child.wait_ready()
+
+    await until(lambda: nursery.log.read_bytes()[-5:] == b"done\n")
+
+    before = nursery.log.with_suffix(".log.1")
+    assert sorted(path.name for path in nursery.log.parent.iterdir()) == ["child.log", "child.log.1"]
+    assert max(nursery.log.stat().st_size, before.stat().st_size) <= LARGEST_LOG == 16 << 20
+    assert before.stat().st_size > LARGEST_LOG - (1 << 17)  # what was before is kept
+    assert child.restarts == 0
+    assert 0 < len(nursery.said) <= 80  # and the terminal is told of a few of its 122,880 warnings
 
 
 @pytest.mark.parametrize("kind", ["tether", "WatchedPipe"])

@@ -57,7 +57,9 @@ def asks(*scopes: api.Scope) -> Callable[..., Any]:
     ) -> Principal:
         if "%00" in request.url.query:
             raise InvalidInput("A parameter cannot hold the character U+0000.")
-        found = await keys.authenticate(resources.engine, authorization)
+        # Of a request with a body it is known: that is not read for anybody.
+        known: Principal | None = getattr(request.state, "principal", None)
+        found = known or await keys.authenticate(resources.engine, authorization)
         quota = await resources.rates.take(found.key_id)
         request.state.headers = quota.headers
         if not quota.allowed:
