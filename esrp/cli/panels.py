@@ -14,12 +14,12 @@ from esrp.cli import text
 from esrp.cli.exits import INTERRUPTED, UNSUCCESSFUL, Stop, UsageFault
 from esrp.cli.options import DEFAULT_URL, ApiKey, AsJson, Url, connect
 from esrp.cli.progress import watch
-from esrp.cli.verdicts import shown
 from esrp.client import Client, ConnectionFailed
 from esrp.errors import InvalidInput
 from esrp.located import read
 from esrp.metrics import DIMENSIONS, metrics_of
 from esrp.suite import faults
+from esrp.text import NONE, number, shown
 
 DEFAULT_SUITE = "esrp-zh"
 
@@ -135,14 +135,10 @@ def _cells(row: ShortlistRow) -> tuple[str, ...]:
         for dimension in DIMENSIONS
         for value in (*(row.metrics[id] for id in metrics_of(dimension)), row.dimensions[dimension])
     ]
-    interval = text.NONE if row.ci is None else f"{row.ci[0]:.2f} to {row.ci[1]:.2f}"
-    kept = {True: "yes", False: "no", None: text.NONE}[row.kept]
+    interval = NONE if row.ci is None else f"{number(row.ci[0])} to {number(row.ci[1])}"
+    kept = {True: "yes", False: "no", None: NONE}[row.kept]
     place = "" if row.place is None else str(row.place)
-    return place, shown(row.candidate), *map(_number, (*values, row.overall)), interval, kept
-
-
-def _number(value: float | None) -> str:
-    return text.NONE if value is None else f"{value:.2f}"
+    return place, shown(row.candidate), *map(number, (*values, row.overall)), interval, kept
 
 
 def _short(metric: str) -> str:

@@ -9,10 +9,10 @@ from fastapi.responses import StreamingResponse
 
 from esrp.api import Choice, Imported, Sampling
 from esrp.errors import NotFound
+from esrp.render.markdown import markdown
 from services.analytics import batches, exporting, measuring, ratings, reporting, store
 from services.analytics.cards import with_cards
 from services.analytics.exporting import TYPES, Format
-from services.analytics.markdown import markdown
 from services.analytics.ratings import uncollected
 from services.analytics.resources import Resources
 from services.jobs import MeasureAgreement

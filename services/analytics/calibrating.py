@@ -7,11 +7,11 @@ from typing import Any, Literal
 from esrp.api import AgainstHumansOut, CalibratedEstimate, CalibratedOut, Estimate, RaterKind
 from esrp.api import Intervals as Bounds
 from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
-from esrp.stats import Calibrated, Calibrations, Interval, Rating, Ratings, against_humans, calibrations
+from esrp.stats import Calibrated, Calibrations, Rating, Ratings, against_humans, calibrations
 from esrp.stats.calibration import FEWEST
 from esrp.stats.intervals import mean_of
+from esrp.text import bounds, rounded
 
-DIGITS = 10
 NEARLY = 0.95  # of the judged dialogues: even of careful raters a few ratings are missing
 Sampling = Literal["random", "drawn", "all"]
 NOTHING = Calibrations(None, dict.fromkeys(DIMENSIONS), dict.fromkeys(METRIC_IDS))
@@ -77,7 +77,7 @@ class Calibration:
         judges = self.judge.levels["rater"]
         return {
             judge: {
-                metric: AgainstHumansOut.model_validate({k: _rounded(v) for k, v in asdict(found).items()})
+                metric: AgainstHumansOut.model_validate({k: rounded(v) for k, v in asdict(found).items()})
                 for metric, found in against_humans(self.everyone, judge).items()
             }
             for judge in judges
@@ -87,24 +87,24 @@ class Calibration:
         columns = [METRIC_IDS.index(metric) for metric in metrics]
         n_human = int((self.labels.dialogues > 0).sum(axis=0)[columns].min())
         return CalibratedEstimate(
-            judge_mean=_rounded(mean_of(self.judge.units, columns)),
-            human_mean=_rounded(mean_of(self.labels.units, columns)),
-            mean=_rounded(found.mean) if found else None,
-            se=_rounded(found.se) if found else None,
-            ci=Bounds(suite=_bounds(found.interval) if found else None, dialogue=None, population=None),
+            judge_mean=rounded(mean_of(self.judge.units, columns)),
+            human_mean=rounded(mean_of(self.labels.units, columns)),
+            mean=rounded(found.mean) if found else None,
+            se=rounded(found.se) if found else None,
+            ci=Bounds(suite=bounds(found.interval) if found else None, dialogue=None, population=None),
             n_human=found.n_human if found else n_human,
-            lambda_=_rounded(found.lambda_) if found else None,
+            lambda_=rounded(found.lambda_) if found else None,
         )
 
     def _estimate(self, metrics: Sequence[str], found: Calibrated | None) -> Estimate:
         columns = [METRIC_IDS.index(metric) for metric in metrics]
         rated = self.both.dialogues[:, columns]
         return Estimate(
-            mean=_rounded(found.mean) if found else None,
+            mean=rounded(found.mean) if found else None,
             n=int(rated.any(axis=1).sum()),
             ratings=int(rated.sum()),
-            se=_rounded(found.se) if found else None,
-            ci=Bounds(suite=_bounds(found.interval) if found else None, dialogue=None, population=None),
+            se=rounded(found.se) if found else None,
+            ci=Bounds(suite=bounds(found.interval) if found else None, dialogue=None, population=None),
             worst=None,
         )
 
@@ -161,11 +161,3 @@ def _rated_all(judged: set[str], rows: Sequence[Rating]) -> bool:
             by_metric.setdefault(row.metric, set()).add(row.dialogue)
     everywhere = bool(judged) and judged == set().union(*by_metric.values())
     return everywhere and all(len(rated) >= NEARLY * len(judged) for rated in by_metric.values())
-
-
-def _rounded(number: float | None) -> Any:
-    return None if number is None else number if isinstance(number, int) else round(number, DIGITS)
-
-
-def _bounds(interval: Interval | None) -> tuple[float, float] | None:
-    return None if interval is None else (round(interval.low, DIGITS), round(interval.high, DIGITS))

@@ -9,10 +9,10 @@ from esrp.errors import NotComparable
 from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
 from esrp.stats import Difference, Rating, Ratings, differences
 from esrp.stats.calibration import Rectified, rectified_difference
+from esrp.text import bounds, rounded
 from services.analytics.breakdown import method
 from services.analytics.calibrating import calibrated
 from services.analytics.evidence import SAME
-from services.analytics.report import bounds, rounded
 from services.analytics.store import Fields
 from services.kit.ids import encode
 

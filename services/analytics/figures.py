@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import Choice, Comparison, Coverage, GroupBy, RaterKind, Report, Series, SeriesPoint
 from esrp.errors import NotFound
+from esrp.render import tables
+from esrp.render.leaderboard import markdown
 from esrp.stats import Rating
-from services.analytics import layout, reporting, store
+from services.analytics import reporting, store
 from services.analytics.api import Res
 from services.analytics.breakdown import Asked, breakdown, kind_of
 from services.analytics.comparing import Side, compare
@@ -52,7 +54,7 @@ async def read_metrics(
     found = await asyncio.to_thread(breakdown, run, rows, scenarios, group_by, raters)
     if format == "json":
         return _json(found)
-    return Response(whole(layout.metrics_rows(found), layout.METRICS, format), media_type=TYPES[format])
+    return Response(whole(tables.metrics_rows(found), tables.METRICS, format), media_type=TYPES[format])
 
 
 @router.get("/series")
@@ -72,7 +74,7 @@ async def read_series(
     found = Series(data=[point for point in points if point is not None])
     if format == "json":
         return _json(found)
-    return Response(whole(layout.series_rows(found), layout.SERIES, format), media_type=TYPES[format])
+    return Response(whole(tables.series_rows(found), tables.SERIES, format), media_type=TYPES[format])
 
 
 @router.post("/comparisons")
@@ -102,8 +104,8 @@ async def read_leaderboard(
     if format == "json":
         return _json(found)
     if format == "md":
-        return Response(layout.leaderboard_markdown(found), media_type="text/markdown")
-    return Response(whole(layout.leaderboard_rows(found), layout.LEADERBOARD, format), media_type=TYPES[format])
+        return Response(markdown(found), media_type="text/markdown")
+    return Response(whole(tables.leaderboard_rows(found), tables.LEADERBOARD, format), media_type=TYPES[format])
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

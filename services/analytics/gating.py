@@ -17,12 +17,12 @@ from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
 from esrp.policies import Policy
 from esrp.stats import Rating, Ratings, Rule, Verdict, decide
 from esrp.stats.sentinel import shift
+from esrp.text import bounds, number, rounded
 from services.analytics import evidence
 from services.analytics.evidence import Seen
 from services.analytics.resources import Resources
 from services.kit.ids import encode
 
-DIGITS = 10  # of every number
 WORST = 3  # dialogues shown of each failed metric
 MOST_REPLICATES = 20  # of a run
 DAY = 86_400
@@ -129,8 +129,8 @@ def _sentinel(heard: Heard, ratings: Sequence[Rating], confidence: float) -> Sen
         judge=heard.judge,
         outcome="failed" if error else "shifted" if found.shifted else "steady",
         dialogues=found.pairs,
-        difference=_rounded(found.difference),
-        interval=found.interval and (round(found.interval.low, DIGITS), round(found.interval.high, DIGITS)),
+        difference=rounded(found.difference),
+        interval=bounds(found.interval),
         shifted=[] if error else list(found.shifted),
         message=error,
     )
@@ -229,14 +229,14 @@ def _pair_out(pair: Pair, reasons: Mapping[str, Sequence[RowMapping]]) -> WorstP
         id = encode("dlg", UUID(played.id))
         said = [rating for rating in reasons.get(played.id, ()) if rating["metric"] in _metrics(pair.metric)]
         given = [Given(**{name: rating[name] for name in Given.model_fields}) for rating in said]
-        return RatedDialogue(dialogue=id, score=round(score, DIGITS), link=f"/v1/dialogues/{id}", ratings=given)
+        return RatedDialogue(dialogue=id, score=rounded(score), link=f"/v1/dialogues/{id}", ratings=given)
 
     theirs, their_score = pair.theirs, pair.their_score
     return WorstPair(
         metric=pair.metric,
         character=pair.ours.character,
         scenario=pair.ours.scenario,
-        difference=_rounded(pair.difference),
+        difference=rounded(pair.difference),
         candidate=rated(pair.ours, pair.score),
         baseline=None if theirs is None or their_score is None else rated(theirs, their_score),
     )
@@ -286,11 +286,11 @@ def _rule(rule: Rule) -> GateRule:
     return GateRule(
         metric=rule.metric,
         kind=rule.kind,
-        estimate=_rounded(rule.estimate),
-        bound=_rounded(rule.bound),
+        estimate=rounded(rule.estimate),
+        bound=rounded(rule.bound),
         threshold=rule.threshold,
         outcome=rule.outcome,
-        worst_bound=_rounded(rule.worst_bound),
+        worst_bound=rounded(rule.worst_bound),
     )
 
 
@@ -335,10 +335,6 @@ def _extending(needed: int, seen: Seen) -> str | None:
     return command + (f" --dialogues {pairs}" if sample < pairs else "") + f" --replicates {times}"
 
 
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, DIGITS)
-
-
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
@@ -381,17 +377,17 @@ def _still_needed(needed: int | None, commands: Sequence[str]) -> Iterator[str]:
 
 def _failed(rule: Rule) -> str:
     if rule.kind == "floor":
-        return f"{rule.metric} is {rule.estimate:.2f}, below its floor of {rule.threshold:g}."
+        return f"{rule.metric} is {number(rule.estimate)}, below its floor of {rule.threshold:g}."
     assert rule.estimate is not None
-    return f"{rule.metric} is {-rule.estimate:.2f} below the baseline; the policy allows {-rule.threshold:g}."
+    return f"{rule.metric} is {number(-rule.estimate)} below the baseline; the policy allows {-rule.threshold:g}."
 
 
 def _moved(item: SentinelOut) -> str:
     if item.outcome == "failed":
         return f"Whether the judge {item.judge} still rates as it did could not be found out: {item.message}"
     return (
-        f"The judge {item.judge} no longer rates as it did: {item.difference:+.2f} overall on {item.dialogues} stored"
-        f" dialogues of the baseline ({', '.join(item.shifted)} moved). Have both runs rated anew."
+        f"The judge {item.judge} no longer rates as it did: {number(item.difference, '+')} overall on {item.dialogues}"
+        f" stored dialogues of the baseline ({', '.join(item.shifted)} moved). Have both runs rated anew."
     )
 
 

@@ -26,15 +26,15 @@ from esrp.canonical import digest
 from esrp.families import warnings_in
 from esrp.metrics import METRIC_IDS
 from esrp.reference import published
-from esrp.stats import METHOD, Interval, Labels, Rating, Ratings, Score, Scores, table
+from esrp.stats import METHOD, Labels, Rating, Ratings, Score, Scores, table
 from esrp.stats.diversity import BatchRating, DiversityScore, diversity_sha256, rated_diversity
+from esrp.text import bounds, rounded
 from services.analytics.calibrating import Calibration, calibrated
 from services.analytics.examples import examples
 from services.analytics.store import Agreed, Fields
 from services.analytics.wording import Wording
 from services.kit.ids import encode
 
-DIGITS = 10  # of every number in a report (STATISTICS 3)
 UNMEASURED = "How well the judge agrees with people has not been measured here"
 GROUPS = ("character", "persona", "emotion", "location")
 
@@ -177,16 +177,6 @@ def estimate(score: Score) -> Estimate:
         ci=Bounds(**ci),
         worst=bounds(score.worst),
     )
-
-
-def rounded(number: float | None) -> float | None:
-    """To the digits of a report."""
-    return None if number is None else round(number, DIGITS)
-
-
-def bounds(interval: Interval | None) -> tuple[float, float] | None:
-    """To the digits of a report."""
-    return None if interval is None else (round(interval.low, DIGITS), round(interval.high, DIGITS))
 
 
 def _diversity(material: Material) -> Diversity | None:

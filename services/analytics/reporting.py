@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.api import FINAL, AgreementOut, AlphaByCharacter, Choice, RaterKind, Report
 from esrp.diversity import prepare
 from esrp.stats import Agreement, Rating, Ratings, agreement
+from esrp.text import bounds, rounded
 from services.analytics import store, wording
-from services.analytics.report import Made, Material, bounds, build, rounded
+from services.analytics.report import Made, Material, build
 from services.analytics.resources import Resources
 from services.analytics.store import Agreed, Fields
 from services.analytics.wording import Wording
@@ -210,16 +211,12 @@ def _agreements(rows: Mapping[RaterKind, Sequence[Rating]]) -> dict[Agreed, Agre
 
 def _agreement(kind: RaterKind, found: Agreement) -> AgreementOut:
     by_character = found.alpha_by_character
-    numbers = {
-        name: value if isinstance(value, int) else rounded(value)
-        for name, value in asdict(found).items()
-        if name != "alpha_by_character"
-    }
+    numbers = {name: rounded(value) for name, value in asdict(found).items() if name != "alpha_by_character"}
     return AgreementOut(
         kind=kind,
         alpha_by_character=by_character
         and AlphaByCharacter(
-            mean=round(by_character.mean, 10),
+            mean=rounded(by_character.mean),
             ci=bounds(by_character.interval),
             characters=by_character.characters,
         ),
