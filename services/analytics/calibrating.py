@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from esrp.api import AgainstHumansOut, CalibratedEstimate, CalibratedOut, Estimate, RaterKind
 from esrp.api import Intervals as Bounds
-from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.metrics import DIMENSIONS, METRIC_IDS, columns_of
 from esrp.stats import Calibrated, Calibrations, Rating, Ratings, against_humans, calibrations
 from esrp.stats.calibration import FEWEST
 from esrp.stats.intervals import mean_of
@@ -58,18 +58,18 @@ class Calibration:
         found = self.found or NOTHING
         return CalibratedOut(
             sampling=self.sampling,
-            overall=self._row(METRIC_IDS, found.overall),
-            dimensions={name: self._row(metrics_of(name), found.dimensions[name]) for name in DIMENSIONS},
-            metrics={name: self._row([name], found.metrics[name]) for name in METRIC_IDS},
+            overall=self._row("overall", found.overall),
+            dimensions={name: self._row(name, found.dimensions[name]) for name in DIMENSIONS},
+            metrics={name: self._row(name, found.metrics[name]) for name in METRIC_IDS},
         )
 
     def estimates(self) -> dict[str, Any]:
         """The calibrated means as a report's estimates."""
         found = self.found or NOTHING
         return {
-            "overall": self._estimate(METRIC_IDS, found.overall),
-            "dimensions": {name: self._estimate(metrics_of(name), found.dimensions[name]) for name in DIMENSIONS},
-            "metrics": {name: self._estimate([name], found.metrics[name]) for name in METRIC_IDS},
+            "overall": self._estimate("overall", found.overall),
+            "dimensions": {name: self._estimate(name, found.dimensions[name]) for name in DIMENSIONS},
+            "metrics": {name: self._estimate(name, found.metrics[name]) for name in METRIC_IDS},
         }
 
     def against_humans(self) -> dict[str, dict[str, AgainstHumansOut]]:
@@ -83,8 +83,8 @@ class Calibration:
             for judge in judges
         }
 
-    def _row(self, metrics: Sequence[str], found: Calibrated | None) -> CalibratedEstimate:
-        columns = [METRIC_IDS.index(metric) for metric in metrics]
+    def _row(self, endpoint: str, found: Calibrated | None) -> CalibratedEstimate:
+        columns = columns_of(endpoint)
         n_human = int((self.labels.dialogues > 0).sum(axis=0)[columns].min())
         return CalibratedEstimate(
             judge_mean=rounded(mean_of(self.judge.units, columns)),
@@ -96,8 +96,8 @@ class Calibration:
             lambda_=rounded(found.lambda_) if found else None,
         )
 
-    def _estimate(self, metrics: Sequence[str], found: Calibrated | None) -> Estimate:
-        columns = [METRIC_IDS.index(metric) for metric in metrics]
+    def _estimate(self, endpoint: str, found: Calibrated | None) -> Estimate:
+        columns = columns_of(endpoint)
         rated = self.both.dialogues[:, columns]
         return Estimate(
             mean=rounded(found.mean) if found else None,

@@ -19,8 +19,6 @@ from services.kit.db import count, json, row, rows
 from services.kit.ids import uuid7
 from services.kit.settings import Settings
 
-SAME = ("suite", "simulator", "judges", "rounds")  # of the manifest: what makes two runs comparable (STATISTICS 6)
-
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -48,11 +46,6 @@ class Seen:
             corrected=Ratings.of(self._correcting()),
             diversity=self.batches,
         )
-
-    def differs(self, other: "Seen") -> list[str]:
-        """What makes the two not comparable."""
-        ours, theirs = self.run["manifest"], other.run["manifest"]
-        return [name for name in SAME if ours.get(name) != theirs.get(name)]
 
     def _correcting(self) -> Sequence[Rating]:
         judges = [rating for rating in self.ratings if rating.kind == "judge"]

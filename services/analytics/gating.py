@@ -12,8 +12,9 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import GateBaseline, GateRule, GateVerdict, Given, RatedDialogue, SentinelOut, WorstPair
+from esrp.comparable import differs
 from esrp.dialogue import Frozen
-from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.metrics import metrics_of
 from esrp.policies import Policy
 from esrp.stats import Rating, Ratings, Rule, Verdict, decide
 from esrp.stats.sentinel import shift
@@ -99,8 +100,8 @@ class Found:
 
 
 def _judged(ask: Ask, ours: Seen, theirs: Seen | None) -> Found:
-    differs = ours.differs(theirs) if theirs else []
-    verdict = decide(ask.policy, ours.evidence, theirs.evidence if theirs else None, differs=differs)
+    different = differs(ours.run["manifest"], theirs.run["manifest"]) if theirs else []
+    verdict = decide(ask.policy, ours.evidence, theirs.evidence if theirs else None, differs=different)
     sentinels = [_sentinel(item, theirs.ratings, ask.policy.confidence) for item in ask.sentinel] if theirs else []
     found = Found(verdict, sentinels, [])
     if verdict.errors or found.unsteady:
@@ -188,7 +189,7 @@ def _by_pair(seen: Seen, kind: str) -> dict[tuple[str, str], list[Played]]:
 
 def _worst(rule: Rule, ours: ByPair, theirs: ByPair) -> list[Pair]:
     """Where the difference is lowest, or of a floor the score itself."""
-    metrics = _metrics(rule.metric)
+    metrics = metrics_of(rule.metric)
     pairs = [_pair(rule.metric, metrics, ours[key], theirs.get(key, ())) for key in sorted(ours)]
     found = [pair for pair in pairs if pair is not None and (rule.kind == "floor" or pair.difference is not None)]
 
@@ -211,11 +212,6 @@ def _pair(metric: str, metrics: Sequence[str], ours: Sequence[Played], theirs: S
     return Pair(metric, difference, lowest, score, highest, their_score)
 
 
-def _metrics(endpoint: str) -> Sequence[str]:
-    dimensions = {str(dimension): metrics_of(dimension) for dimension in DIMENSIONS}
-    return METRIC_IDS if endpoint == "overall" else dimensions.get(endpoint, (endpoint,))
-
-
 async def _told(tx: AsyncConnection, found: Found, ours: Seen, theirs: Seen | None) -> list[WorstPair]:
     """The worst dialogues with what the raters said of them."""
     shown = [played.id for pair in found.worst for played in (pair.ours, pair.theirs) if played is not None]
@@ -227,7 +223,7 @@ async def _told(tx: AsyncConnection, found: Found, ours: Seen, theirs: Seen | No
 def _pair_out(pair: Pair, reasons: Mapping[str, Sequence[RowMapping]]) -> WorstPair:
     def rated(played: Played, score: float) -> RatedDialogue:
         id = encode("dlg", UUID(played.id))
-        said = [rating for rating in reasons.get(played.id, ()) if rating["metric"] in _metrics(pair.metric)]
+        said = [rating for rating in reasons.get(played.id, ()) if rating["metric"] in metrics_of(pair.metric)]
         given = [Given(**{name: rating[name] for name in Given.model_fields}) for rating in said]
         return RatedDialogue(dialogue=id, score=rounded(score), link=f"/v1/dialogues/{id}", ratings=given)
 

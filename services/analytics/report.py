@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from esrp.api import (
     Choice,
     Coverage,
@@ -28,6 +26,7 @@ from esrp.metrics import METRIC_IDS
 from esrp.reference import published
 from esrp.stats import METHOD, Labels, Rating, Ratings, Score, Scores, table
 from esrp.stats.diversity import BatchRating, DiversityScore, diversity_sha256, rated_diversity
+from esrp.stats.missing import missing_ratings
 from esrp.text import bounds, rounded
 from services.analytics.calibrating import Calibration, calibrated
 from services.analytics.examples import examples
@@ -231,15 +230,9 @@ def _form(wording: Wording) -> FormOut:
 
 
 def _missing_ratings(material: Material, kind: RaterKind | None, ratings: Ratings, planned: int) -> dict[str, int]:
-    """How many ratings of each metric should be there and are not.
-
-    A dialogue should have one of every judge that was asked; of people, as many as a rated one has on average.
-    """
-    per_cell = ratings.dialogues
+    """By metric."""
     asked = len(material.run["judges"]) if kind == "judge" else 0
-    wanted = asked or (max(1, round(float(per_cell[per_cell > 0].mean()))) if per_cell.any() else 1)
-    lacking = np.maximum(wanted - per_cell, 0).sum(axis=0) + wanted * (planned - len(per_cell))
-    return dict(zip(METRIC_IDS, map(int, lacking), strict=True))
+    return dict(zip(METRIC_IDS, map(int, missing_ratings(ratings.dialogues, planned, asked)), strict=True))
 
 
 # --- coverage ---------------------------------------------------------------------------------------------------------
