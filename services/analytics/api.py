@@ -100,7 +100,7 @@ async def read_report(
     if read is None:
         raise NotFound("run", encode("run", run_id))
     async with reading(resources.engine) as tx:
-        found = await with_cards(tx, resources.settings, read.run, read.report)
+        found = await with_cards(tx, resources.settings, read)
     if format == "md":
         return Response(markdown(found), media_type="text/markdown")
     return Response(found.model_dump_json(), media_type="application/json")

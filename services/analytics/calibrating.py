@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from esrp.api import AgainstHumansOut, CalibratedEstimate, CalibratedOut, Estimate, RaterKind
 from esrp.api import Intervals as Bounds
+from esrp.limits import Limit, limit
 from esrp.metrics import DIMENSIONS, METRIC_IDS, columns_of
 from esrp.stats import Calibrated, Calibrations, Rating, Ratings, against_humans, calibrations
 from esrp.stats.calibration import FEWEST
@@ -38,20 +39,16 @@ class Calibration:
         return self.found.overall if self.found else None
 
     @property
-    def limit(self) -> str:
-        """What is to be known of the human part, in words."""
-        part = f"{len(self.labels.levels['dialogue'])} of {len(self.judge.levels['dialogue'])} judged dialogues"
+    def limit(self) -> Limit:
+        """What is to be known of the human part."""
+        part = {"rated": len(self.labels.levels["dialogue"]), "judged": len(self.judge.levels["dialogue"])}
         if self.sampling is None:
-            return (
-                f"People rated {part}, and nobody says that these were drawn at random, so their ratings correct no"
-                " mean; an import with ?sampling=random says so."
-            )
+            return limit("people_not_sampled", **part)
         if self.overall is None:
-            return f"People rated {part}: under {FEWEST} of a metric are too few to correct the judge's means."
+            return limit("people_too_few", **part, fewest=FEWEST)
         if self.sampling == "all":
-            return "People rated every judged dialogue; the calibrated means are theirs."
-        chosen = "were drawn by the service" if self.sampling == "drawn" else "are said to be drawn at random"
-        return f"People rated {part}, which {chosen}; the calibrated means rest on that."
+            return limit("people_rated_all")
+        return limit("people_drawn" if self.sampling == "drawn" else "people_random", **part)
 
     def out(self) -> CalibratedOut:
         """Side by side, as clients see it."""
