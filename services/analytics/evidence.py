@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import GateVerdict
 from esrp.stats import Evidence, Rating, Ratings
 from esrp.stats.diversity import BatchRating
+from esrp.verdict import Decided
 from services.analytics import store
 from services.analytics.calibrating import labelled
 from services.kit.cards import validated
@@ -118,7 +118,7 @@ async def reasons(
 
 
 async def keep(
-    tx: AsyncConnection, run: RowMapping | Mapping[str, Any], baseline: UUID | None, verdict: GateVerdict, heard: Any
+    tx: AsyncConnection, run: RowMapping | Mapping[str, Any], baseline: UUID | None, verdict: Decided, heard: Any
 ) -> None:
     """Keep a verdict, and what the judges said anew for it."""
     await count(

@@ -1,8 +1,8 @@
-"""A release gate's verdict: what was decided, why in words, where it is worst, and what would decide what is open."""
+"""A release gate's verdict: what was decided and why, where it is worst, and what would decide what is open."""
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,14 +11,15 @@ from pydantic import Field
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import GateBaseline, GateRule, GateVerdict, Given, RatedDialogue, SentinelOut, WorstPair
+from esrp.api import GateBaseline, GateRule, Given, RatedDialogue, SentinelOut, WorstPair
 from esrp.comparable import differs
 from esrp.dialogue import Frozen
 from esrp.metrics import metrics_of
 from esrp.policies import Policy
 from esrp.stats import Rating, Ratings, Rule, Verdict, decide
 from esrp.stats.sentinel import shift
-from esrp.text import bounds, number, rounded
+from esrp.text import bounds, rounded
+from esrp.verdict import Decided, Extension, Facts
 from services.analytics import evidence
 from services.analytics.evidence import Seen
 from services.analytics.resources import Resources
@@ -55,7 +56,7 @@ class Ask(Frozen):
     sentinel: tuple[Heard, ...] = Field(())
 
 
-async def evaluate(resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime) -> GateVerdict | None:
+async def evaluate(resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime) -> Decided | None:
     """The verdict on the tenant's run, kept with its evidence; ``None`` if there is no such run.
 
     It holds no connection while it counts. Ratings that change meanwhile are not in it.
@@ -241,15 +242,12 @@ def _pair_out(pair: Pair, reasons: Mapping[str, Sequence[RowMapping]]) -> WorstP
 # --- the answer -------------------------------------------------------------------------------------------------------
 
 
-def _out(
-    ask: Ask, found: Found, ours: Seen, theirs: Seen | None, worst: Sequence[WorstPair], now: datetime
-) -> GateVerdict:
+def _out(ask: Ask, found: Found, ours: Seen, theirs: Seen | None, worst: Sequence[WorstPair], now: datetime) -> Decided:
     verdict, policy, unsteady = found.verdict, ask.policy, found.unsteady
     # A judge that has moved is not made up for by `on_inconclusive: pass`: nothing that it said can be relied on.
     left_open = "fail" if policy.on_inconclusive == "fail" else "inconclusive"
     needed = None if unsteady else verdict.needed_dialogues
-    commands = list(_commands(needed, ours, theirs if _is_about_margins(verdict) else None)) if needed else []
-    return GateVerdict(
+    return Decided(
         run=encode("run", ours.run["id"]),
         gate=ask.gate,
         policy=policy,
@@ -257,15 +255,26 @@ def _out(
         failing=[] if unsteady else list(verdict.failing),
         warnings=[*verdict.warnings, *_of_itself(ours, theirs), *(_about(item) for item in found.moved)],
         errors=list(verdict.errors),
-        explanation=list(_words(ask, found, ours, theirs, needed, commands)),
+        explanation=[],
         rules=[_rule(rule) for rule in verdict.rules],
         needed_dialogues=needed,
-        commands=commands,
+        commands=[],
         baseline=theirs and _baseline(ask, theirs, now),
         raters=verdict.raters,
         worst=list(worst),
         sentinel=found.sentinels,
         created_at=now,
+        facts=_facts(verdict, ours, theirs, needed),
+    )
+
+
+def _facts(verdict: Verdict, ours: Seen, theirs: Seen | None, needed: int | None) -> Facts:
+    both = [ours] if theirs is None else [ours, theirs]
+    return Facts(
+        planned=ours.evidence.planned,
+        baseline_planned=theirs.evidence.planned if theirs else 0,
+        unvalidated=tuple(sorted({judge for seen in both for judge in seen.evidence.unvalidated})),
+        extensions=_extensions(needed, ours, theirs if _is_about_margins(verdict) else None) if needed else (),
     )
 
 
@@ -306,100 +315,25 @@ def _is_about_margins(verdict: Verdict) -> bool:
     return any(rule.kind == "margin" and rule.outcome == "inconclusive" for rule in verdict.rules)
 
 
-def _commands(needed: int, ours: Seen, theirs: Seen | None) -> Iterator[str]:
+def _extensions(needed: int, ours: Seen, theirs: Seen | None) -> tuple[Extension, ...]:
     """What plays that many dialogues of the run and its baseline where they have fewer; none if one of them cannot."""
     both = [ours] if theirs is None or theirs.run["id"] == ours.run["id"] else [ours, theirs]
     short = [seen for seen in both if seen.evidence.planned < needed] or [ours]
-    found = [command for seen in short if (command := _extending(needed, seen)) is not None]
-    if len(found) == len(short):
-        yield from found
+    found = [extension for seen in short if (extension := _extension(needed, seen)) is not None]
+    return tuple(found) if len(found) == len(short) else ()
 
 
-def _extending(needed: int, seen: Seen) -> str | None:
+def _extension(needed: int, seen: Seen) -> Extension | None:
     run, pairs = seen.run, seen.pairs
     if run["transcript_id"] is not None:
         return None
     needed = max(needed, seen.evidence.planned + 1)
     sample, replicates = (run["sample"]["dialogues"] if run["sample"] else pairs), run["replicates"]
-    command = f"esrp extend {encode('run', run['id'])}"
+    name = encode("run", run["id"])
     wanted = math.ceil(needed / replicates)
     if run["sample"] and wanted <= pairs:
-        return f"{command} --dialogues {wanted}"
+        return Extension(run=name, dialogues=wanted)
     times = math.ceil(needed / pairs)
     if times > MOST_REPLICATES:
         return None
-    return command + (f" --dialogues {pairs}" if sample < pairs else "") + f" --replicates {times}"
-
-
-# --- words ------------------------------------------------------------------------------------------------------------
-
-
-def _words(
-    ask: Ask, found: Found, ours: Seen, theirs: Seen | None, needed: int | None, commands: Sequence[str]
-) -> Iterator[str]:
-    """Why, a sentence each."""
-    verdict, policy = found.verdict, ask.policy
-    yield from (_error(error, policy, ours, theirs) for error in verdict.errors)
-    if theirs is None and policy.floors:
-        named = f"There is no baseline {policy.baseline!r}" if policy.baseline else "The policy names no baseline"
-        yield f"{named}: the floors alone decide."
-    yield from (_moved(item) for item in found.moved)
-    if verdict.errors or found.unsteady:
-        return
-    for rule in verdict.rules:
-        if rule.outcome == "fail":
-            yield _failed(rule)
-    if "inconclusive" in {rule.outcome for rule in verdict.rules} and not verdict.failing:
-        open_ = ", ".join(rule.metric for rule in verdict.rules if rule.outcome == "inconclusive")
-        yield f"Not decided yet: {open_}."
-        yield from _still_needed(needed, commands)
-    if "inconclusive" in verdict.warnings:
-        yield f"The policy makes of that: {verdict.verdict}."
-    if "judge_not_validated" in verdict.warnings:
-        names = ", ".join(sorted({*ours.evidence.unvalidated, *(theirs.evidence.unvalidated if theirs else ())}))
-        yield f"How well the judge agrees with people has not been measured ({names})."
-    if verdict.verdict == "pass" and not verdict.warnings:
-        yield "Every bound clears its threshold."
-
-
-def _still_needed(needed: int | None, commands: Sequence[str]) -> Iterator[str]:
-    if needed is None:
-        yield "More dialogues would not decide it: what was measured is too near to a threshold, or is missing."
-    elif commands:
-        yield f"Some {needed} dialogues would decide it with a chance of 80 % if the truth is what was seen."
-    else:
-        yield f"Some {needed} dialogues would decide it, more than the run or its baseline can be extended to."
-
-
-def _failed(rule: Rule) -> str:
-    if rule.kind == "floor":
-        return f"{rule.metric} is {number(rule.estimate)}, below its floor of {rule.threshold:g}."
-    assert rule.estimate is not None
-    return f"{rule.metric} is {number(-rule.estimate)} below the baseline; the policy allows {-rule.threshold:g}."
-
-
-def _moved(item: SentinelOut) -> str:
-    if item.outcome == "failed":
-        return f"Whether the judge {item.judge} still rates as it did could not be found out: {item.message}"
-    return (
-        f"The judge {item.judge} no longer rates as it did: {number(item.difference, '+')} overall on {item.dialogues}"
-        f" stored dialogues of the baseline ({', '.join(item.shifted)} moved). Have both runs rated anew."
-    )
-
-
-def _error(error: str, policy: Policy, ours: Seen, theirs: Seen | None) -> str:
-    code, _, names = error.partition(": ")
-    if code == "not_comparable":
-        return f"The run and its baseline differ in {names}: their difference would say nothing about the bot."
-    if code == "no_baseline":
-        if policy.baseline and policy.baseline.startswith("run_"):
-            return f"The policy has margins, and the run {policy.baseline} that they are held against is gone."
-        name = policy.baseline or "NAME"
-        return f"The policy has margins, and there is no baseline to hold against: `esrp baseline set {name} RUN`."
-    if code == "judge_not_validated":
-        return f"The policy wants validated judges, and nobody has measured how {names} agrees with people."
-    if code == "calibrated_not_available":
-        return "The policy wants calibrated means: 60 dialogues rated by people, drawn at random, of both runs."
-    seen, whose = (theirs, "the baseline's") if code == "baseline_coverage_below_minimum" else (ours, "the run's")
-    planned = seen.evidence.planned if seen else 0
-    return f"Too few of {whose} {planned} dialogues are rated; the policy wants {policy.min_coverage:.0%} of them."
+    return Extension(run=name, dialogues=pairs if sample < pairs else None, replicates=times)
