@@ -24,6 +24,19 @@ from esrp.text import NONE, number, shown
 DEFAULT_SUITE = "esrp-zh"
 
 Judges = Annotated[list[str] | None, typer.Option("--judge", metavar="NAME", help="May be repeated.")]
+Known = Annotated[str | None, typer.Argument(metavar="SHORTLIST", help="shl_…: print it, instead of making one.")]
+Candidates = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="YAML or JSON: a list of candidates as in POST /v1/runs; `api_key_env` names a variable of yours.",
+    ),
+]
+Transcripts = Annotated[
+    list[str] | None, typer.Option(metavar="TRN", help="A recorded candidate (trn_…); may be repeated.")
+]
 
 
 class Format(StrEnum):
@@ -63,21 +76,9 @@ def rejudge(
 
 
 def shortlist(
-    shortlist: Annotated[
-        str | None, typer.Argument(metavar="SHORTLIST", help="shl_…: print it, instead of making one.")
-    ] = None,
-    candidates: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            help="YAML or JSON: a list of candidates as in POST /v1/runs; `api_key_env` names a variable of yours.",
-        ),
-    ] = None,
-    transcript: Annotated[
-        list[str] | None, typer.Option(metavar="TRN", help="A recorded candidate (trn_…); may be repeated.")
-    ] = None,
+    shortlist: Known = None,
+    candidates: Candidates = None,
+    transcript: Transcripts = None,
     suite: Annotated[str, typer.Option(help="Name, or name@version.")] = DEFAULT_SUITE,
     judge: Judges = None,
     keep: Annotated[int, typer.Option(min=1, max=128, help="How many are kept.")] = 5,
@@ -93,15 +94,10 @@ def shortlist(
         raise UsageFault("Give either a shortlist to print, or the candidates of a new one.")
     with connect(url, api_key) as client:
         if shortlist is None:
-            given = {
-                "candidates": _candidates(candidates) if candidates else None,
-                "transcripts": transcript,
-                "judges": judge,
-                "sample": sample and {"dialogues": sample},
-                "name": name,
-            }
-            asked = _valid({"suite": suite, "keep": keep, **{key: value for key, value in given.items() if value}})
-            found = client.create_shortlist(asked)
+            given: dict[str, Any] = {"transcripts": transcript, "judges": judge, "name": name}
+            given |= {"candidates": candidates and _candidates(candidates), "sample": sample and {"dialogues": sample}}
+            asked = {key: value for key, value in given.items() if value}
+            found = client.create_shortlist(_valid({"suite": suite, "keep": keep, **asked}))
             typer.echo(f"{found.id} started; {len(found.rows)} runs", err=True)
         else:
             found = client.shortlist(shortlist)
