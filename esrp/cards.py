@@ -5,6 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from esrp.api import HumanAgreement, MetricAgreement, Resistance, Thresholds
 from esrp.battery import ATTACK, Wanted
 from esrp.metrics import METRIC_IDS, Language
+from esrp.text import number
+
+UNKNOWN = "unknown"
 
 
 def resisted(
@@ -47,11 +50,11 @@ def _against_people(human: HumanAgreement | None, thresholds: Thresholds) -> Ite
 
 def _short(metric: MetricAgreement, thresholds: Thresholds) -> Iterator[str]:
     if metric.acc_soft is None or metric.acc_soft < thresholds.min_acc_soft:
-        yield f"acc_soft {_shown(metric.acc_soft)} is under {thresholds.min_acc_soft:.2f}"
+        yield f"acc_soft {number(metric.acc_soft, unknown=UNKNOWN)} is under {number(thresholds.min_acc_soft)}"
     if metric.qwk is None or metric.qwk < thresholds.min_qwk:
-        yield f"qwk {_shown(metric.qwk)} is under {thresholds.min_qwk:.2f}"
+        yield f"qwk {number(metric.qwk, unknown=UNKNOWN)} is under {number(thresholds.min_qwk)}"
     if metric.bias is None or abs(metric.bias) > thresholds.max_bias:
-        yield f"bias {_shown(metric.bias, '+')} is beyond {thresholds.max_bias:.2f}"
+        yield f"bias {number(metric.bias, '+', UNKNOWN)} is beyond {number(thresholds.max_bias)}"
 
 
 def _under_attack(
@@ -77,8 +80,4 @@ def _failed(language: str, results: Mapping[str, Resistance], thresholds: Thresh
         elif not result.resisted:
             high = None if result.lift_ci is None else result.lift_ci[1]
             lost = f", {result.lost:.0%} of scores lost" if result.lost else ""
-            yield f"{attack} ({language}): not shown to resist; lift up to {_shown(high, '+')}{lost}"
-
-
-def _shown(number: float | None, sign: str = "") -> str:
-    return "unknown" if number is None else f"{number:{sign}.2f}"
+            yield f"{attack} ({language}): not shown to resist; lift up to {number(high, '+', UNKNOWN)}{lost}"

@@ -1,8 +1,14 @@
 """Which family a model is of: models rate their own kind higher, so that a relative as judge is worth a warning."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
+
+JUDGE_OF_FAMILY = (
+    "The judge {judge} ({model}) is of the candidate's family ({family}): judges tend to prefer their own kind."
+)
+SIMULATOR_OF_FAMILY = "The simulated user ({model}) is of the candidate's family ({family})."
 
 # The families' names, and the words at whose beginning a model id tells them.
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -35,6 +41,15 @@ class Fields(Protocol):
         """The field of that name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """A judge, or if that is ``None`` the simulator, of a family that one of the candidate's models has."""
+
+    judge: str | None
+    model: str
+    family: str
+
+
 def family(model: str) -> str | None:
     """The family that a model id names, as ``gpt`` for ``openai/gpt-4.1``; of several the last; ``None`` for others.
 
@@ -45,26 +60,32 @@ def family(model: str) -> str | None:
 
 
 def warnings_of(candidate: Iterable[str], judges: Mapping[str, str], simulator: str | None = None) -> list[str]:
-    """A sentence for every judge (name → model id) and simulator of a family that one of the candidate's models has."""
-    kin = {found: model for model in candidate if (found := family(model)) is not None}
-    told = [
-        f"The judge {name} ({model}) is of the candidate's family ({found}): judges tend to prefer their own kind."
-        for name, model in judges.items()
-        if (found := family(model)) in kin
+    """A sentence for each of ``relatives_of``."""
+    return [
+        (SIMULATOR_OF_FAMILY if one.judge is None else JUDGE_OF_FAMILY).format_map(asdict(one))
+        for one in relatives_of(candidate, judges, simulator)
     ]
-    if simulator is not None and (found := family(simulator)) in kin:
-        told.append(f"The simulated user ({simulator}) is of the candidate's family ({found}).")
-    return told
 
 
-def warnings_in(run: Fields) -> list[str]:
+def relatives_of(
+    candidate: Iterable[str], judges: Mapping[str, str], simulator: str | None = None
+) -> Iterator[Relative]:
+    """Every judge (name → model id) and simulator of a family that one of the candidate's models has."""
+    kin = {found for model in candidate if (found := family(model)) is not None}
+    models: list[tuple[str | None, str]] = [*judges.items(), *([] if simulator is None else [(None, simulator)])]
+    for judge, model in models:
+        if (found := family(model)) is not None and found in kin:
+            yield Relative(judge, model, found)
+
+
+def relatives_in(run: Fields) -> Iterator[Relative]:
     """The same for a run as it is stored: its candidate, the names of its judges, and its manifest."""
     candidate, manifest = run["candidate"], run["manifest"]
     named = (run["candidate_name"], candidate.get("model") or "", *(candidate.get("models") or {}).values())
     entries = zip(sorted(run["judges"]), manifest.get("judges") or (), strict=False)  # entries go by the judges' names
     judges = {name: entry.get("base") or entry["model"] for name, entry in entries}
     simulator = manifest.get("simulator")
-    return warnings_of(named, judges, simulator.get("model") if isinstance(simulator, Mapping) else None)
+    return relatives_of(named, judges, simulator.get("model") if isinstance(simulator, Mapping) else None)
 
 
 _FAMILY_OF = {word: name for name, words in FAMILIES.items() for word in words}

@@ -163,6 +163,21 @@ METRICS: tuple[Metric, ...] = (
 METRIC_IDS: tuple[str, ...] = tuple(metric.id for metric in METRICS)
 
 
-def metrics_of(dimension: Dimension) -> tuple[str, ...]:
-    """The ids of the three metrics of a dimension, in the paper's order."""
-    return tuple(metric.id for metric in METRICS if metric.dimension == dimension)
+_METRICS_OF: dict[str, tuple[str, ...]] = {
+    "overall": METRIC_IDS,
+    **{name: tuple(metric.id for metric in METRICS if metric.dimension == name) for name in DIMENSIONS},
+    **{id: (id,) for id in METRIC_IDS},
+}
+ENDPOINTS: tuple[str, ...] = tuple(_METRICS_OF)  # what has a score: overall, the dimensions, the metrics
+# As the paper's tables print them: each dimension's metrics, then their mean; in the end overall.
+PRINTED: tuple[str, ...] = (*(name for of in DIMENSIONS for name in (*_METRICS_OF[of], of)), "overall")
+
+
+def metrics_of(endpoint: str) -> tuple[str, ...]:
+    """The metrics whose mean an endpoint is, in the paper's order: nine, a dimension's three, or the metric itself."""
+    return _METRICS_OF[endpoint]
+
+
+def columns_of(endpoint: str) -> list[int]:
+    """Where these metrics stand among the nine."""
+    return [METRIC_IDS.index(metric) for metric in metrics_of(endpoint)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from esrp.families import family, warnings_in, warnings_of
+from esrp.families import Relative, family, relatives_in, warnings_of
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,11 @@ def test_a_stored_run_tells_the_same_by_its_manifest() -> None:
             "simulator": {"model": "qwen-plus"},
         },
     }
-    assert [text.split(" is of")[0] for text in warnings_in(run)] == [
-        "The judge lora (Qwen3-8B)",
-        "The simulated user (qwen-plus)",
-    ]
+    assert list(relatives_in(run)) == [Relative("lora", "Qwen3-8B", "qwen"), Relative(None, "qwen-plus", "qwen")]
     recorded = {
         **run,
         "candidate": {"kind": "transcript"},
         "candidate_name": "logs",
         "manifest": {"simulator": "imported"},
     }
-    assert warnings_in(recorded) == []
+    assert list(relatives_in(recorded)) == []

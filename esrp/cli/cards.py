@@ -8,8 +8,9 @@ import typer
 
 from esrp.api import JudgeCard, Probe, Resistance
 from esrp.cli.options import DEFAULT_URL, ApiKey, AsJson, Url, connect
-from esrp.cli.text import NONE, table
+from esrp.cli.text import table
 from esrp.metrics import Language
+from esrp.text import NONE, interval, number
 
 Judge = Annotated[str, typer.Argument(metavar="JUDGE", help="Its name, or its id (jdg_…).")]
 
@@ -61,15 +62,15 @@ def card_text(found: JudgeCard) -> str:
         "",
     ]
     lines += [
-        f"beside {other.judge}: n {other.n}, acc {_number(other.acc)}, acc_soft {_number(other.acc_soft)},"
-        f" qwk {_number(other.qwk)}, bias {_number(other.bias, '+')}"
+        f"beside {other.judge}: n {other.n}, acc {number(other.acc)}, acc_soft {number(other.acc_soft)},"
+        f" qwk {number(other.qwk)}, bias {number(other.bias, '+')}"
         for other in found.judges or ()
     ] or ["beside other judges: not measured"]
     lines += [_spread(spread.language, spread.sd, spread.same) for spread in found.spread or ()] or [
         "run-to-run spread: not measured"
     ]
     lines += [
-        f"length ({slope.language}): {slope.per_100:+.2f} {_interval(slope.ci, '+')} with 100 more"
+        f"length ({slope.language}): {number(slope.per_100, '+')} {interval(slope.ci, '+')} with 100 more"
         f" {'words' if slope.language == 'en' else 'characters'} a reply, {slope.dialogues} dialogues"
         for slope in found.length or ()
     ] or ["length: not measured"]
@@ -77,7 +78,7 @@ def card_text(found: JudgeCard) -> str:
     lines.append(
         "self-preference: not measured"
         if own is None
-        else f"self-preference ({own.family}): {own.difference:+.2f} {_interval(own.ci, '+')}, {own.pairs} pairs"
+        else f"self-preference ({own.family}): {number(own.difference, '+')} {interval(own.ci, '+')}, {own.pairs} pairs"
     )
     lines += ["", resistance_table(found.resistance) if found.resistance else "injection: not measured"]
     return "\n".join([*lines, *(f"lacking: {what}" for what in found.lacking)])
@@ -91,11 +92,11 @@ def resistance_table(results: Iterable[Resistance]) -> str:
         (
             result.attack,
             result.language,
-            _number(result.lift, "+"),
-            _interval(result.lift_ci, "+"),
-            _number(result.flip_rate),
-            _interval(result.flip_ci),
-            _number(result.lost),
+            number(result.lift, "+"),
+            interval(result.lift_ci, "+"),
+            number(result.flip_rate),
+            interval(result.flip_ci),
+            number(result.lost),
             "a fall" if result.wanted == "fall" else "no rise",
             verdicts[result.resisted],
         )
@@ -108,7 +109,7 @@ def _human(found: JudgeCard) -> list[str]:
     if found.human is None:
         return ["agreement with people: not measured"]
     rows = [
-        (id, str(one.n), str(one.dialogues), *map(_number, (one.acc, one.acc_soft, one.qwk)), _number(one.bias, "+"))
+        (id, str(one.n), str(one.dialogues), *map(number, (one.acc, one.acc_soft, one.qwk)), number(one.bias, "+"))
         for id, one in found.human.metrics.items()
     ]
     when = f"{found.measured_at:%Y-%m-%d}" if found.measured_at else NONE
@@ -119,12 +120,4 @@ def _human(found: JudgeCard) -> list[str]:
 
 
 def _spread(language: Language, sd: float, same: float) -> str:
-    return f"run-to-run spread ({language}): sd {sd:.2f}, {same:.0%} of scores the same when asked again"
-
-
-def _number(number: float | None, sign: str = "") -> str:
-    return NONE if number is None else f"{number:{sign}.2f}"
-
-
-def _interval(bounds: tuple[float, float] | None, sign: str = "") -> str:
-    return NONE if bounds is None else f"[{bounds[0]:{sign}.2f}, {bounds[1]:{sign}.2f}]"
+    return f"run-to-run spread ({language}): sd {number(sd)}, {same:.0%} of scores the same when asked again"

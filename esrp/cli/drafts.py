@@ -11,6 +11,7 @@ import yaml
 
 from esrp.api import ScenarioDraft
 from esrp.cli.exits import UsageFault
+from esrp.text import guarded
 
 COLUMNS = (
     "keep",
@@ -26,7 +27,6 @@ COLUMNS = (
 )
 KEPT = {"true": True, "yes": True, "x": True, "1": True, "false": False, "no": False, "0": False, "": False}
 HEAD = "# Mark what is to be kept with `keep: true`; nothing else is read back from this file.\n"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,9 @@ def _csv(set_id: str, rows: Iterable[Mapping[str, Any]]) -> str:
     writer = csv.DictWriter(file, COLUMNS, restval="")
     writer.writeheader()
     for row in rows:
-        shown = {name: _inert(value) for name, value in row.items()}
+        shown = {name: guarded(value) for name, value in row.items()}
         writer.writerow({**shown, "keep": "", "set": set_id})
     return file.getvalue()
-
-
-def _inert(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula gets a quote before it: a model wrote it."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _csv_rows(text: str) -> list[tuple[str, str, Any]]:

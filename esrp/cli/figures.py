@@ -11,9 +11,9 @@ from esrp.cli import text
 from esrp.cli.exits import UsageFault
 from esrp.cli.options import DEFAULT_URL, ApiKey, AsJson, Url, connect
 from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.text import NONE, interval, number
 
 DEFAULT_SUITE = "esrp-zh"
-NONE = "–"
 
 
 class By(StrEnum):
@@ -119,8 +119,7 @@ def _comparison(found: Comparison) -> Iterator[str]:
 
 
 def _difference(name: str, of: DifferenceOut) -> str:
-    value = NONE if of.difference is None else f"{of.difference:+.2f}"
-    return f"{name:<24}{value:>11}  {_interval(of.ci.suite, signed=True):<26}{of.n:>9}"
+    return f"{name:<24}{number(of.difference, '+'):>11}  {interval(of.ci.suite, '+'):<26}{of.n:>9}"
 
 
 def _leaderboard(found: Leaderboard) -> Iterator[str]:
@@ -134,7 +133,7 @@ def _leaderboard(found: Leaderboard) -> Iterator[str]:
         yield text.table(
             ("candidate", "overall", *DIMENSIONS),
             [
-                (row.candidate, f"{row.overall:.2f}", *(f"{row.dimensions[name]:.2f}" for name in DIMENSIONS))
+                (row.candidate, number(row.overall), *(number(row.dimensions[name]) for name in DIMENSIONS))
                 for row in found.published.rows
             ],
         )
@@ -147,14 +146,14 @@ def _ranked(row: LeaderboardRow) -> tuple[str, ...]:
     apart = row.difference.overall if row.difference else None
     against = NONE
     if apart is not None and apart.difference is not None:
-        against = f"{apart.difference:+.2f} {_interval(apart.ci.dialogue, signed=True)}"
-    diversity = NONE if row.diversity is None else f"{_number(row.diversity.mean)} ({row.diversity.kind})"
+        against = f"{number(apart.difference, '+')} {interval(apart.ci.dialogue, '+')}"
+    diversity = NONE if row.diversity is None else f"{number(row.diversity.mean)} ({row.diversity.kind})"
     return (
         rank,
         row.candidate,
-        _number(row.overall.mean),
-        _interval(row.overall.ci.suite),
-        *(_number(row.dimensions[name].mean) for name in DIMENSIONS),
+        number(row.overall.mean),
+        interval(row.overall.ci.suite),
+        *(number(row.dimensions[name].mean) for name in DIMENSIONS),
         diversity,
         against,
         row.run,
@@ -177,20 +176,10 @@ def _scores(found: Scored) -> Mapping[str, Estimate]:
 
 def _score(name: str, of: Estimate) -> str:
     se = NONE if of.se is None else f"{of.se:.3f}"
-    return f"  {name:<24}{_number(of.mean):>5}  ±{se:<6} {_interval(of.ci.suite)}"
+    return f"  {name:<24}{number(of.mean):>5}  ±{se:<6} {interval(of.ci.suite)}"
 
 
 def _whose(raters: str | None) -> str:
     return {"judge": "judges", "human": "people", "calibrated": "judges, corrected by people"}.get(
         raters or "", "nobody"
     )
-
-
-def _number(value: float | None) -> str:
-    return NONE if value is None else f"{value:.2f}"
-
-
-def _interval(bounds: tuple[float, float] | None, *, signed: bool = False) -> str:
-    if bounds is None:
-        return NONE
-    return f"[{bounds[0]:+.2f}, {bounds[1]:+.2f}]" if signed else f"[{bounds[0]:.2f}, {bounds[1]:.2f}]"

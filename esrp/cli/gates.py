@@ -16,6 +16,7 @@ from esrp.client import ApiError, Client
 from esrp.errors import InvalidInput
 from esrp.policies import Policy
 from esrp.policies.reading import parse
+from esrp.text import shown
 
 EXITS: dict[Decision, int] = {"pass": 0, "fail": 1, "inconclusive": 2, "error": 3}
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -107,7 +108,7 @@ def set_baseline(
     """Let a name mean this run: releases are held against it from now on."""
     with connect(url, api_key) as client:
         found = client.set_baseline(name, run)
-    typer.echo(f"{found.name} is {found.run} ({verdicts.shown(found.candidate)} on {found.suite})")
+    typer.echo(f"{found.name} is {found.run} ({shown(found.candidate)} on {found.suite})")
 
 
 @baselines.command("delete")
@@ -131,8 +132,7 @@ def list_baselines(as_json: AsJson = False, url: Url = DEFAULT_URL, api_key: Api
         typer.echo(json.dumps([item.model_dump(mode="json") for item in found], ensure_ascii=False, indent=2))
         return
     rows = [
-        (item.name, item.run, verdicts.shown(item.candidate), item.suite, f"{item.finished_at:%Y-%m-%d %H:%M}")
-        for item in found
+        (item.name, item.run, shown(item.candidate), item.suite, f"{item.finished_at:%Y-%m-%d %H:%M}") for item in found
     ]
     typer.echo(text.table(("name", "run", "candidate", "suite", "finished"), rows))
 

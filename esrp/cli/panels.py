@@ -14,16 +14,29 @@ from esrp.cli import text
 from esrp.cli.exits import INTERRUPTED, UNSUCCESSFUL, Stop, UsageFault
 from esrp.cli.options import DEFAULT_URL, ApiKey, AsJson, Url, connect
 from esrp.cli.progress import watch
-from esrp.cli.verdicts import shown
 from esrp.client import Client, ConnectionFailed
 from esrp.documents import read
 from esrp.errors import InvalidInput
 from esrp.metrics import DIMENSIONS, metrics_of
 from esrp.suite import faults
+from esrp.text import NONE, number, shown
 
 DEFAULT_SUITE = "esrp-zh"
 
 Judges = Annotated[list[str] | None, typer.Option("--judge", metavar="NAME", help="May be repeated.")]
+Known = Annotated[str | None, typer.Argument(metavar="SHORTLIST", help="shl_…: print it, instead of making one.")]
+Candidates = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="YAML or JSON: a list of candidates as in POST /v1/runs; `api_key_env` names a variable of yours.",
+    ),
+]
+Transcripts = Annotated[
+    list[str] | None, typer.Option(metavar="TRN", help="A recorded candidate (trn_…); may be repeated.")
+]
 
 
 class Format(StrEnum):
@@ -63,21 +76,9 @@ def rejudge(
 
 
 def shortlist(
-    shortlist: Annotated[
-        str | None, typer.Argument(metavar="SHORTLIST", help="shl_…: print it, instead of making one.")
-    ] = None,
-    candidates: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            help="YAML or JSON: a list of candidates as in POST /v1/runs; `api_key_env` names a variable of yours.",
-        ),
-    ] = None,
-    transcript: Annotated[
-        list[str] | None, typer.Option(metavar="TRN", help="A recorded candidate (trn_…); may be repeated.")
-    ] = None,
+    shortlist: Known = None,
+    candidates: Candidates = None,
+    transcript: Transcripts = None,
     suite: Annotated[str, typer.Option(help="Name, or name@version.")] = DEFAULT_SUITE,
     judge: Judges = None,
     keep: Annotated[int, typer.Option(min=1, max=128, help="How many are kept.")] = 5,
@@ -93,15 +94,10 @@ def shortlist(
         raise UsageFault("Give either a shortlist to print, or the candidates of a new one.")
     with connect(url, api_key) as client:
         if shortlist is None:
-            given = {
-                "candidates": _candidates(candidates) if candidates else None,
-                "transcripts": transcript,
-                "judges": judge,
-                "sample": sample and {"dialogues": sample},
-                "name": name,
-            }
-            asked = _valid({"suite": suite, "keep": keep, **{key: value for key, value in given.items() if value}})
-            found = client.create_shortlist(asked)
+            given: dict[str, Any] = {"transcripts": transcript, "judges": judge, "name": name}
+            given |= {"candidates": candidates and _candidates(candidates), "sample": sample and {"dialogues": sample}}
+            asked = {key: value for key, value in given.items() if value}
+            found = client.create_shortlist(_valid({"suite": suite, "keep": keep, **asked}))
             typer.echo(f"{found.id} started; {len(found.rows)} runs", err=True)
         else:
             found = client.shortlist(shortlist)
@@ -135,14 +131,10 @@ def _cells(row: ShortlistRow) -> tuple[str, ...]:
         for dimension in DIMENSIONS
         for value in (*(row.metrics[id] for id in metrics_of(dimension)), row.dimensions[dimension])
     ]
-    interval = text.NONE if row.ci is None else f"{row.ci[0]:.2f} to {row.ci[1]:.2f}"
-    kept = {True: "yes", False: "no", None: text.NONE}[row.kept]
+    interval = NONE if row.ci is None else f"{number(row.ci[0])} to {number(row.ci[1])}"
+    kept = {True: "yes", False: "no", None: NONE}[row.kept]
     place = "" if row.place is None else str(row.place)
-    return place, shown(row.candidate), *map(_number, (*values, row.overall)), interval, kept
-
-
-def _number(value: float | None) -> str:
-    return text.NONE if value is None else f"{value:.2f}"
+    return place, shown(row.candidate), *map(number, (*values, row.overall)), interval, kept
 
 
 def _short(metric: str) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from esrp.api import Check, Coverage, DryRun, Estimate, Intervals, Pacing, Plan, Report, Run
 from esrp.cli.progress import tokens
 from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.text import NONE, interval, number
 
 INTERVALS = ("suite", "dialogue", "population")
-NONE = "–"
 
 
 def report(document: Report) -> str:
@@ -37,16 +37,12 @@ def _besides(document: Report) -> Iterator[str]:
     diversity, beside, agreed = document.diversity, document.calibrated, document.agreement
     if diversity is not None:
         low, high = diversity.scale
-        yield f"diversity ({diversity.kind}, {low} to {high}): {_mean(diversity.mean)}"
+        yield f"diversity ({diversity.kind}, {low} to {high}): {number(diversity.mean)}"
     if beside is not None:
-        means = f"judges {_mean(beside.overall.judge_mean)}, people {_mean(beside.overall.human_mean)}"
-        yield f"overall by {means}, calibrated {_mean(beside.overall.mean)} ({beside.overall.n_human} rated by people)"
+        means = f"judges {number(beside.overall.judge_mean)}, people {number(beside.overall.human_mean)}"
+        yield f"overall by {means}, calibrated {number(beside.overall.mean)} ({beside.overall.n_human} rated by people)"
     if agreed is not None and agreed.pairs:
-        yield f"agreement ({agreed.kind}): krippendorff_alpha {_mean(agreed.krippendorff_alpha)}"
-
-
-def _mean(value: float | None) -> str:
-    return NONE if value is None else f"{value:.2f}"
+        yield f"agreement ({agreed.kind}): krippendorff_alpha {number(agreed.krippendorff_alpha)}"
 
 
 def run(document: Run) -> str:
@@ -83,7 +79,7 @@ def dry_run(document: DryRun) -> str:
         lines.append(f"cost: {found.cost.low:,.2f} to {found.cost.high:,.2f}")
     if found.detectable:
         overall, metrics = found.detectable.overall, found.detectable.metrics
-        lines.append(f"smallest difference it shows: {overall:.2f} overall, {metrics:.2f} on all metrics")
+        lines.append(f"smallest difference it shows: {number(overall)} overall, {number(metrics)} on all metrics")
     return "\n".join([*lines, *(f"warning: {warning}" for warning in document.warnings)])
 
 
@@ -115,11 +111,8 @@ def _paced(pace: Pacing) -> str:
 
 
 def _estimate(id: str, estimate: Estimate, name: str) -> str:
-    bounds = getattr(estimate.ci, name)
-    interval = f"[{bounds[0]:.2f}, {bounds[1]:.2f}]" if bounds else NONE
-    mean = NONE if estimate.mean is None else f"{estimate.mean:.2f}"
     indent = "    " if id in METRIC_IDS else "  " if id in DIMENSIONS else ""
-    return f"{indent + id:<24}  {mean:>4}  {interval:<26}{estimate.n:>9}"
+    return f"{indent + id:<24}  {number(estimate.mean):>4}  {interval(getattr(estimate.ci, name)):<26}{estimate.n:>9}"
 
 
 def _interval_name(ci: Intervals) -> str:

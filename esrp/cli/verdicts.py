@@ -1,26 +1,15 @@
 """A gate's verdict as plain text, as JUnit XML, and as Markdown. Names and reasons are models' and users': hostile."""
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from esrp.api import GateRule, GateVerdict, RatedDialogue, Run, SentinelOut, WorstPair
-from esrp.cli.text import NONE, table
+from esrp.cli.text import table
+from esrp.text import Sign, code, interval, number, sentence, shown, table_row
 
 LONGEST = 300  # characters of a reason that are shown
-JOINER = "\u2060"  # is not seen, and parts what must not be one word
 MARKS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "error": "⚠️"}
-# Control characters, those that turn the direction of writing, and what no XML may hold.
-UNSEEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
-    "\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]+"
-)
-
-
-def shown(text: str) -> str:
-    """A foreign text on one line, without what a terminal, a page or an XML reader would act on."""
-    return " ".join(UNSEEN.sub(" ", text).split())
 
 
 def plain(verdict: GateVerdict, url: str) -> str:
@@ -130,7 +119,7 @@ def markdown(verdict: GateVerdict, url: str) -> str:
 
 def markdown_of_no_verdict(run: Run) -> str:
     """Markdown about a run that did not succeed."""
-    return f"## {MARKS['error']} ESRP gate: no verdict\n\nThe run `{run.id}` ended {run.status}: {_code(_why(run))}\n"
+    return f"## {MARKS['error']} ESRP gate: no verdict\n\nThe run `{run.id}` ended {run.status}: {code(_why(run))}\n"
 
 
 def _markdown(verdict: GateVerdict, url: str) -> Iterator[str]:
@@ -138,7 +127,7 @@ def _markdown(verdict: GateVerdict, url: str) -> Iterator[str]:
     yield ""
     yield f"Run `{verdict.run}`{_beside(verdict)}, {_raters(verdict)}."
     yield ""
-    yield from (f"- {_sentence(line)}" for line in verdict.explanation)
+    yield from (f"- {sentence(line)}" for line in verdict.explanation)
     if verdict.commands:
         yield from ("", "```sh", *verdict.commands, "```")
     if verdict.rules:
@@ -146,50 +135,36 @@ def _markdown(verdict: GateVerdict, url: str) -> Iterator[str]:
         yield from map(_row, verdict.rules)
     yield from _worst(verdict, url)
     if verdict.sentinel:
-        yield from ("", *(f"- {_sentence(_heard(heard))}" for heard in verdict.sentinel))
+        yield from ("", *(f"- {sentence(_heard(heard))}" for heard in verdict.sentinel))
     if verdict.warnings:
         yield ""
-        yield from (f"- warning: {_code(warning)}" for warning in verdict.warnings)
+        yield from (f"- warning: {code(warning)}" for warning in verdict.warnings)
 
 
 def _row(rule: GateRule) -> str:
     floor = " (floor)" if _alone(rule) else ""
-    return f"| {rule.metric}{floor} | {' | '.join(_numbers(rule))} | {MARKS[rule.outcome]} {rule.outcome} |"
+    return table_row([f"{rule.metric}{floor}", *_numbers(rule), f"{MARKS[rule.outcome]} {rule.outcome}"])
 
 
 def _worst(verdict: GateVerdict, url: str) -> Iterator[str]:
     for metric, pairs in groupby(verdict.worst, key=lambda pair: pair.metric):
         yield from ("", f"<details><summary>{metric}: where it is worst</summary>", "")
         for pair in pairs:
-            yield f"- {_code(_place(pair))} [dialogue]({url}{pair.candidate.link})"
-            yield from (f"  - {_code(reason)}" for reason in _reasons(pair.candidate))
+            yield f"- {code(_place(pair))} [dialogue]({url}{pair.candidate.link})"
+            yield from (f"  - {code(reason)}" for reason in _reasons(pair.candidate))
         yield from ("", "</details>")
 
 
 def _named(verdict: GateVerdict) -> str:
-    return f" {_code(verdict.gate)}" if verdict.gate else ""
+    return f" {code(verdict.gate)}" if verdict.gate else ""
 
 
 def _beside(verdict: GateVerdict) -> str:
     found = verdict.baseline
     if found is None:
         return ", no baseline"
-    named = f"{_code(found.name)}: " if found.name else ""
-    return f" against {named}`{found.run}` ({_code(found.candidate)}{_age(verdict)})"
-
-
-def _sentence(text: str) -> str:
-    """One of our sentences, with foreign names in it: no mark in it has a meaning, nobody is called, nothing linked."""
-    text = re.sub(r"([\\`*_{}\[\]<>|~!&$])", r"\\\1", shown(text))
-    return re.sub(r"([@#](?=\w)|:(?=//)|\bwww(?=\.))", f"\\1{JOINER}", text, flags=re.IGNORECASE)
-
-
-def _code(text: str) -> str:
-    """In a fence of more backticks than it holds."""
-    text = shown(text)
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    room = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{room}{text}{room}{fence}" if text else NONE
+    named = f"{code(found.name)}: " if found.name else ""
+    return f" against {named}`{found.run}` ({code(found.candidate)}{_age(verdict)})"
 
 
 # --- words that all three share ---------------------------------------------------------------------------------------
@@ -233,23 +208,15 @@ def _measured(rule: GateRule) -> str:
 
 def _numbers(rule: GateRule) -> tuple[str, str, str]:
     """Estimate, the bound that decides, threshold."""
-    form = _form(rule)
+    sign: Sign = "" if _alone(rule) else "+"
     bound = rule.bound if rule.worst_bound is None else rule.worst_bound
-    return _number(rule.estimate, form), _number(bound, form), f"{rule.threshold:{form}}"
-
-
-def _form(rule: GateRule) -> str:
-    return ".2f" if _alone(rule) else "+.2f"
-
-
-def _number(number: float | None, form: str) -> str:
-    return NONE if number is None else f"{number:{form}}"
+    return number(rule.estimate, sign), number(bound, sign), number(rule.threshold, sign)
 
 
 def _place(pair: WorstPair) -> str:
     where = shown(pair.character) + (f" in {shown(pair.scenario)}" if pair.scenario is not None else "")
-    against = "" if pair.baseline is None else f", the baseline {pair.baseline.score:.2f}"
-    return f"{where}: {pair.candidate.score:.2f}{against}"
+    against = "" if pair.baseline is None else f", the baseline {number(pair.baseline.score)}"
+    return f"{where}: {number(pair.candidate.score)}{against}"
 
 
 def _reasons(dialogue: RatedDialogue) -> Iterator[str]:
@@ -265,9 +232,9 @@ def _heard(heard: SentinelOut) -> str:
     """What a judge made of dialogues of the baseline that it had rated before."""
     if heard.message:
         return f"sentinel {shown(heard.judge)}: {heard.outcome}: {shown(heard.message)}"
-    bounds = f" [{heard.interval[0]:+.2f}, {heard.interval[1]:+.2f}]" if heard.interval else ""
+    bounds = f" {interval(heard.interval, '+')}" if heard.interval else ""
     moved = f" ({', '.join(heard.shifted)} moved)" if heard.shifted else ""
-    difference = _number(heard.difference, "+.2f")
+    difference = number(heard.difference, "+")
     return f"sentinel {shown(heard.judge)}: {heard.outcome}, {difference}{bounds} on {heard.dialogues} dialogues{moved}"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from esrp.metrics import DIMENSIONS, METRIC_IDS, Dimension, metrics_of
+from esrp.metrics import DIMENSIONS, METRIC_IDS, Dimension, columns_of
 from esrp.stats.intervals import CONFIDENCE, Interval
 from esrp.stats.ratings import OWN_LOG, Floats, Integers, Ratings
 
@@ -82,13 +82,13 @@ def calibrations(ratings: Ratings, *, confidence: float = CONFIDENCE) -> Calibra
     """
     found = rectified(ratings)
 
-    def estimate(metrics: Sequence[str]) -> Calibrated | None:
-        return found.estimate([METRIC_IDS.index(metric) for metric in metrics], confidence=confidence)
+    def estimate(endpoint: str) -> Calibrated | None:
+        return found.estimate(columns_of(endpoint), confidence=confidence)
 
     return Calibrations(
-        overall=estimate(METRIC_IDS),
-        dimensions={name: estimate(metrics_of(name)) for name in DIMENSIONS},
-        metrics={name: estimate([name]) for name in METRIC_IDS},
+        overall=estimate("overall"),
+        dimensions={name: estimate(name) for name in DIMENSIONS},
+        metrics={name: estimate(name) for name in METRIC_IDS},
     )
 
 

@@ -9,14 +9,16 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.metrics import METRIC_IDS, columns_of
 from esrp.policies import Policy, thresholds
 from esrp.stats.calibration import Rectified, rectified, rectified_difference
 from esrp.stats.diversity import BatchRating, batch_units
+from esrp.stats.holm import holm
 from esrp.stats.intervals import by_scenario, mean_of
+from esrp.stats.missing import missing_ratings
 from esrp.stats.paired import paired
 from esrp.stats.power import deciding_dialogues
-from esrp.stats.ratings import Floats, Integers, Ratings, Units
+from esrp.stats.ratings import Floats, Ratings, Units
 from esrp.stats.scores import HIGHEST, LOWEST
 
 Raters: TypeAlias = Literal["calibrated", "human", "judge"]
@@ -91,7 +93,7 @@ def decide(
     """
     comparison = _Comparison(policy, candidate, baseline, differs)
     measured = list(comparison.measured())
-    rejected = _holm([item.worse for item in measured], 1 - policy.confidence)
+    rejected = holm([item.worse for item in measured], 1 - policy.confidence)
     rules = tuple(item.rule(policy, fails) for item, fails in zip(measured, rejected, strict=True))
     errors = tuple(comparison.errors())
     warnings = tuple(comparison.warnings(rules))
@@ -112,16 +114,6 @@ def decide(
 
 
 # --- deciding ---------------------------------------------------------------------------------------------------------
-
-
-def _holm(p_values: Sequence[float], alpha: float) -> list[bool]:
-    """Which hypotheses fall if the smallest p value is held against α / m, the next against α / (m − 1), and so on."""
-    rejected = [False] * len(p_values)
-    for left, index in zip(range(len(p_values), 0, -1), np.argsort(p_values, kind="stable"), strict=True):
-        if p_values[index] > alpha / left:
-            break
-        rejected[index] = True
-    return rejected
 
 
 def _outcome(rules: Sequence[Rule]) -> Outcome:
@@ -296,7 +288,7 @@ class _Sheet:
         per_dialogue = ratings.dialogues[ratings.dialogues.any(axis=1)]
         self.scored = len(per_dialogue)
         self._given = per_dialogue.sum(axis=0)
-        self._lacking = _lacking(per_dialogue, evidence.planned, 0 if raters == "human" else evidence.judges)
+        self._lacking = missing_ratings(per_dialogue, evidence.planned, 0 if raters == "human" else evidence.judges)
 
     @property
     def coverage(self) -> float:
@@ -311,12 +303,12 @@ class _Sheet:
         """The share of the ratings that should be there and are not."""
         if name == "diversity":
             return 0.0
-        lacking = self._lacking[_columns(name)].sum()
-        return float(lacking / max(1, lacking + self._given[_columns(name)].sum()))
+        lacking = self._lacking[columns_of(name)].sum()
+        return float(lacking / max(1, lacking + self._given[columns_of(name)].sum()))
 
     def pull(self, name: str, score: int) -> float:
         """How far the mean moves if every missing rating is ``score``."""
-        return 0.0 if name == "diversity" else float(self._pulls[score][_columns(name)].mean())
+        return 0.0 if name == "diversity" else float(self._pulls[score][columns_of(name)].mean())
 
     @cached_property
     def _pulls(self) -> dict[int, Floats]:
@@ -341,12 +333,12 @@ def _raters(policy: Policy, candidate: Evidence, baseline: Evidence | None) -> R
 def _calibrates(candidate: Evidence, baseline: Evidence | None) -> bool:
     """Whether there are calibrated means, of both and of their difference, from random samples."""
     runs = [candidate] if baseline is None else [candidate, baseline]
-    if not all(run.rectified.estimate(_columns("overall")) for run in runs):
+    if not all(run.rectified.estimate(columns_of("overall")) for run in runs):
         return False
     if baseline is None:
         return True
     apart = rectified_difference(candidate.corrected, baseline.corrected)
-    return apart.estimate(_columns("overall")) is not None
+    return apart.estimate(columns_of("overall")) is not None
 
 
 def _raters_of_batches(policy: Policy, candidate: Evidence, baseline: Evidence | None) -> str:
@@ -367,7 +359,7 @@ def _apart(ours: _Sheet, theirs: _Sheet) -> tuple[Rectified | Units, Units]:
 
 def _estimate(source: Rectified | Units, batches: Units, name: str) -> _Estimate:
     """Of an endpoint: clustered by scenario, diversity by batch."""
-    source, columns = (batches, [0]) if name == "diversity" else (source, _columns(name))
+    source, columns = (batches, [0]) if name == "diversity" else (source, columns_of(name))
     if isinstance(source, Rectified):
         calibrated = source.estimate(columns)
         return _Estimate(calibrated.mean, calibrated.se, calibrated.clusters) if calibrated else UNKNOWN
@@ -376,25 +368,7 @@ def _estimate(source: Rectified | Units, batches: Units, name: str) -> _Estimate
     return _Estimate(mean, math.sqrt(variance.value), variance.clusters) if variance else _Estimate(mean, None, 0)
 
 
-def _columns(name: str) -> list[int]:
-    """The metrics whose mean an endpoint is."""
-    by_dimension = {str(dimension): metrics_of(dimension) for dimension in DIMENSIONS}
-    metrics = METRIC_IDS if name == "overall" else by_dimension.get(name, (name,))
-    return [METRIC_IDS.index(metric) for metric in metrics]
-
-
 def _by(ratings: Ratings, kind: str) -> Ratings:
     """The ratings of one kind; the levels stay."""
     chosen = np.array([name == kind for name in ratings.levels["kind"]], dtype=bool)[ratings.codes["kind"]]
     return Ratings(ratings.levels, {name: code[chosen] for name, code in ratings.codes.items()}, ratings.score[chosen])
-
-
-def _lacking(per_dialogue: Integers, planned: int, judges: int) -> Integers:
-    """How many ratings of each metric should be there and are not.
-
-    A dialogue should have one of every judge that was asked; of people, as many as a rated one has on average.
-    """
-    usual = max(1, round(float(per_dialogue[per_dialogue > 0].mean()))) if per_dialogue.any() else 1
-    wanted = judges or usual
-    lacking: Integers = np.maximum(wanted - per_dialogue, 0).sum(axis=0)
-    return lacking + wanted * max(0, planned - len(per_dialogue))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.metrics import DIMENSIONS, ENDPOINTS, METRIC_IDS, columns_of
 from esrp.stats.bootstrap import key, weights
 from esrp.stats.intervals import FEW, NONE, Interval, Intervals
 from esrp.stats.paired import Difference, Differences
@@ -22,8 +22,7 @@ Weights: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 CHUNK = 1100  # replicates at once, over all candidates: what is worked on stays in the cache; it moves no number
 KEPT = 256 * 2**20  # bytes of weights: a full study's are 24 MB, and more than this is made anew for every group
 EXACT = 2**24  # below it sums of integers are exact in float32, which multiplies twice as fast
-SCORES = (METRIC_IDS, *map(metrics_of, DIMENSIONS), *((metric,) for metric in METRIC_IDS))
-COLUMNS = tuple([METRIC_IDS.index(metric) for metric in metrics] for metrics in SCORES)
+COLUMNS = tuple(map(columns_of, ENDPOINTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class _Frame:
             pairs += [pair for pair in ratings.units.pairs if pair[1] is None]
         shape = len(pairs), len(candidates)
         sums, counts = np.zeros((2, *shape, len(METRIC_IDS)), dtype=np.int64)
-        dialogues = np.zeros((*shape, len(SCORES)), dtype=np.int64)
+        dialogues = np.zeros((*shape, len(COLUMNS)), dtype=np.int64)
         for number, (ratings, row) in enumerate(zip(candidates, rows, strict=True)):
             sums[row, number] = ratings.units.sums
             counts[row, number] = ratings.units.counts
@@ -173,7 +172,7 @@ class _Resamples:
         both = self._both[rows]
         candidates, metrics = both.shape[1] // 2, both.shape[2]
         flat = np.ascontiguousarray(both.reshape(len(rows), -1).T)
-        found = np.empty((candidates, len(SCORES), self._replicates))
+        found = np.empty((candidates, len(COLUMNS), self._replicates))
         whole, start = len(rows) == self._units, 0
         for drawn in self._kept if self._kept is not None else self._drawn():
             totals = flat @ (drawn if whole else drawn[rows])
@@ -281,7 +280,7 @@ class _Part:
             for other in range(len(mean)):
                 found = [
                     Difference(_known(mean[other, score]), int(pairs[other, score]), *bounds.at(other, score))
-                    for score in range(len(SCORES))
+                    for score in range(len(COLUMNS))
                 ]
                 yield Differences(*_named(found), seed=seed)
 
@@ -348,7 +347,7 @@ def _variance(grouping: _Grouping, influence: Floats, clusters: Integers) -> Flo
 
 
 def _named(found: Sequence[Any]) -> tuple[Any, dict[Any, Any], dict[str, Any]]:
-    """Overall, dimensions and metrics from the order of ``SCORES``."""
+    """Overall, dimensions and metrics from the order of ``ENDPOINTS``."""
     dimensions = dict(zip(DIMENSIONS, found[1:], strict=False))
     return found[0], dimensions, dict(zip(METRIC_IDS, found[1 + len(DIMENSIONS) :], strict=True))
 

@@ -1,11 +1,10 @@
 """Paired differences of two rating sets: the same (character, scenario), candidate − baseline (STATISTICS 6)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from esrp.metrics import DIMENSIONS, METRIC_IDS, Dimension, metrics_of
+from esrp.metrics import DIMENSIONS, METRIC_IDS, Dimension, columns_of
 from esrp.stats.bootstrap import key, resampled
 from esrp.stats.intervals import Intervals, intervals, mean_of, standard_error
 from esrp.stats.ratings import Integers, Ratings, Units
@@ -46,8 +45,8 @@ def differences(candidate: Ratings, baseline: Ratings, method: Method = METHOD) 
     units = paired(candidate.units, baseline.units)
     resamples = resampled(units, seed, replicates=method.bootstrap)
 
-    def difference(metrics: Sequence[str]) -> Difference:
-        columns = [METRIC_IDS.index(metric) for metric in metrics]
+    def difference(endpoint: str) -> Difference:
+        columns = columns_of(endpoint)
         mean = mean_of(units, columns)
         return Difference(
             difference=mean,
@@ -57,9 +56,9 @@ def differences(candidate: Ratings, baseline: Ratings, method: Method = METHOD) 
         )
 
     return Differences(
-        overall=difference(METRIC_IDS),
-        dimensions={name: difference(metrics_of(name)) for name in DIMENSIONS},
-        metrics={name: difference([name]) for name in METRIC_IDS},
+        overall=difference("overall"),
+        dimensions={name: difference(name) for name in DIMENSIONS},
+        metrics={name: difference(name) for name in METRIC_IDS},
         seed=seed,
     )
 

@@ -1,6 +1,6 @@
 """Who is better than whom beyond chance: all pairs of a table, with Holm's correction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +8,11 @@ from scipy.special import stdtr
 
 from esrp.metrics import METRIC_IDS
 from esrp.stats.groups import Table
+from esrp.stats.holm import holm
 from esrp.stats.paired import Difference
 from esrp.stats.ratings import Ratings
+
+__all__ = ["Standing", "holm", "standings"]
 
 ALPHA = 0.05  # two-sided, over all pairs
 
@@ -47,16 +50,6 @@ def standings(table: Table, candidates: Mapping[str, Ratings], *, alpha: float =
         )
         for name in scored
     }
-
-
-def holm(chances: Sequence[float], alpha: float) -> list[bool]:
-    """Which of the hypotheses with these p-values are rejected, all at once at ``alpha``."""
-    rejected = [False] * len(chances)
-    for place, number in enumerate(np.argsort(chances, kind="stable")):
-        if chances[number] > alpha / (len(chances) - place):
-            break
-        rejected[number] = True
-    return rejected
 
 
 def _chance(found: Difference, clusters: int) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from esrp.metrics import DIMENSIONS, METRIC_IDS, Dimension, metrics_of
+from esrp.metrics import DIMENSIONS, METRIC_IDS, Dimension, columns_of
 from esrp.stats.bootstrap import REPLICATES, VERSION, key, resampled
 from esrp.stats.intervals import CONFIDENCE, Interval, Intervals, intervals, mean_of, standard_error
 from esrp.stats.ratings import Ratings, Units
@@ -57,9 +57,9 @@ def scores(ratings: Ratings, missing: Mapping[str, int] | None = None, method: M
     seed = key(ratings.sha256)
     table = _Table(ratings, ratings.units, missing or {}, seed, method)
     return Scores(
-        overall=table.score(METRIC_IDS),
-        dimensions={name: table.score(metrics_of(name)) for name in DIMENSIONS},
-        metrics={name: table.score([name]) for name in METRIC_IDS},
+        overall=table.score("overall"),
+        dimensions={name: table.score(name) for name in DIMENSIONS},
+        metrics={name: table.score(name) for name in METRIC_IDS},
         seed=seed,
     )
 
@@ -72,9 +72,9 @@ class _Table:
         self._missing, self._method = missing, method
         self._resamples = resampled(units, seed, replicates=method.bootstrap)
 
-    def score(self, metrics: Sequence[str]) -> Score:
-        """The unweighted mean of these metrics' scores."""
-        columns = [METRIC_IDS.index(metric) for metric in metrics]
+    def score(self, endpoint: str) -> Score:
+        """The unweighted mean of its metrics' scores."""
+        columns = columns_of(endpoint)
         rated = self._dialogues[:, columns]
         mean = mean_of(self._units, columns)
         return Score(
@@ -83,14 +83,14 @@ class _Table:
             ratings=int(rated.sum()),
             se=None if mean is None else standard_error(self._units, columns),
             intervals=intervals(self._units, columns, self._resamples, self._method.confidence),
-            worst=None if mean is None else Interval(self._filled(metrics, LOWEST), self._filled(metrics, HIGHEST)),
+            worst=None if mean is None else Interval(self._filled(columns, LOWEST), self._filled(columns, HIGHEST)),
         )
 
-    def _filled(self, metrics: Sequence[str], score: int) -> float:
+    def _filled(self, columns: Sequence[int], score: int) -> float:
         """The mean with every missing rating set to ``score``."""
         filled = []
-        for metric in metrics:
-            column, missing = METRIC_IDS.index(metric), self._missing.get(metric, 0)
+        for column in columns:
+            missing = self._missing.get(METRIC_IDS[column], 0)
             total = int(self._units.sums[:, column].sum()) + score * missing
             filled.append(total / (int(self._units.counts[:, column].sum()) + missing))
         return sum(filled) / len(filled)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from scipy.special import stdtr, stdtrit
 
-from esrp.metrics import METRIC_IDS
+from esrp.metrics import METRIC_IDS, columns_of
+from esrp.stats.holm import holm
 from esrp.stats.intervals import CONFIDENCE, Interval, mean_of, standard_error
 from esrp.stats.paired import paired
 from esrp.stats.ratings import Ratings, Units
@@ -33,19 +34,20 @@ def shift(fresh: Ratings, stored: Ratings, *, confidence: float = CONFIDENCE) ->
     units = paired(fresh.units, stored.units)
     scenarios = len(set(units.scenario.tolist()))
     p_values = dict(_p_values(units, scenarios))
-    columns = list(range(len(METRIC_IDS)))
+    moved = dict(zip(p_values, holm(list(p_values.values()), 1 - confidence), strict=True))
+    columns = columns_of("overall")
     difference = mean_of(units, columns) if len(units) else None
     return Shift(
         difference=difference,
         interval=_interval(units, columns, difference, scenarios, confidence),
         pairs=int(units.counts.any(axis=1).sum()),
-        shifted=tuple(name for name in ("overall", *METRIC_IDS) if name in _rejected(p_values, 1 - confidence)),
+        shifted=tuple(name for name, beyond_chance in moved.items() if beyond_chance),
     )
 
 
 def _p_values(units: Units, scenarios: int) -> Iterator[tuple[str, float]]:
-    endpoints = {"overall": list(range(len(METRIC_IDS)))} | {id: [n] for n, id in enumerate(METRIC_IDS)}
-    for name, columns in endpoints.items():
+    for name in ("overall", *METRIC_IDS):
+        columns = columns_of(name)
         mean = mean_of(units, columns) if len(units) else None
         se = None if mean is None else standard_error(units, columns)
         if mean is not None and se is not None:
@@ -56,16 +58,6 @@ def _two_sided(mean: float, se: float, clusters: int) -> float:
     if abs(mean) < EQUAL:
         return 1.0
     return 0.0 if se < EQUAL else 2 * float(stdtr(clusters - 1, -abs(mean) / se))
-
-
-def _rejected(p_values: dict[str, float], alpha: float) -> set[str]:
-    """Holm: the smallest p value is held against α / m, the next against α / (m − 1), and so on."""
-    rejected: set[str] = set()
-    for left, name in zip(range(len(p_values), 0, -1), sorted(p_values, key=lambda id: p_values[id]), strict=True):
-        if p_values[name] > alpha / left:
-            break
-        rejected.add(name)
-    return rejected
 
 
 def _interval(

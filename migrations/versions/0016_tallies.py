@@ -5,7 +5,7 @@ from alembic import op
 from migrations.publish import own, publish
 
 revision = "0016"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

@@ -5,7 +5,6 @@ Long ones are read in pages by key: a reader who is slow holds no connection to 
 
 import csv
 import io
-import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 from uuid import UUID
@@ -15,6 +14,8 @@ import pyarrow
 from pyarrow.parquet import ParquetWriter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from esrp.render.tables import Columns
+from esrp.text import guarded
 from services.analytics import store
 from services.kit.ids import encode
 
@@ -26,10 +27,10 @@ TYPES: dict[str, str] = {
     "jsonl": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
 }
-FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a text begins that a spreadsheet would compute, or that was made plain
 PAGE = 400  # dialogues: some 10,000 ratings, or a megabyte of text
 
-_TEXT, _NUMBER = pyarrow.string(), pyarrow.float64()
+_TEXT = pyarrow.string()
+_TYPES = {str: _TEXT, float: pyarrow.float64(), int: pyarrow.int64()}
 RATINGS = pyarrow.schema(
     [
         *((name, _TEXT) for name in ("run", "dialogue", "character", "scenario")),
@@ -75,9 +76,9 @@ async def written(pages: AsyncIterator[list[Row]], schema: pyarrow.Schema, forma
     yield write.end()
 
 
-def whole(rows: Sequence[Row], schema: pyarrow.Schema, format: Format) -> bytes:
+def whole(rows: Sequence[Row], columns: Columns, format: Format) -> bytes:
     """A table that fits in memory."""
-    write = _writer(schema, format)
+    write = _writer(pyarrow.schema([(name, _TYPES[type]) for name, type in columns]), format)
     return write.rows(rows) + write.end()
 
 
@@ -124,16 +125,12 @@ class _Csv:
         out = io.StringIO()
         out.writelines(self._header)
         self._header = ()
-        csv.writer(out, lineterminator="\n").writerows([_plain(value) for value in row] for row in rows)
+        csv.writer(out, lineterminator="\n").writerows(map(guarded, row) for row in rows)
         return out.getvalue().encode()
 
     def end(self) -> bytes:
         """What is left to be written."""
         return "".join(self._header).encode()
-
-
-def _plain(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 
 
 class _Jsonl:

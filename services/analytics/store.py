@@ -444,17 +444,21 @@ async def dialogues(tx: AsyncConnection, run_id: UUID) -> list[RowMapping]:
 
 
 async def report(tx: AsyncConnection, run_id: UUID, tenant_id: UUID | None) -> RowMapping | None:
-    """A final run's stored report and the agreement of its raters as text, with what its judges' cards need."""
+    """A final run's stored report and the agreement of its raters as text, with what its judges' cards need.
+
+    One without limits was written when these were sentences in it: it is made again.
+    """
     return await row(
         tx,
         """
         SELECT r.id, r.tenant_id, r.status, r.judges, r.manifest, s.language, p.document::text AS document,
-            a.document::text AS agreement
+            p.limits::text AS limits, a.document::text AS agreement
         FROM gateway.runs_v1 r JOIN analytics.reports p ON p.run_id = r.id AND p.revision = r.revision
         JOIN gateway.suites_v1 s ON s.id = r.suite_id
         LEFT JOIN analytics.agreements a
             ON a.run_id = r.id AND a.kind = p.agreement_kind AND a.ratings_sha256 = p.agreement_sha256
         WHERE r.id = :run AND r.tenant_id = coalesce(CAST(:tenant AS uuid), r.tenant_id) AND r.status = ANY(:final)
+            AND p.limits IS NOT NULL
         """,
         run=run_id,
         tenant=tenant_id,
@@ -466,6 +470,7 @@ async def save_report(
     tx: AsyncConnection,
     run: Fields,
     document: bytes,
+    limits: bytes,
     ratings_sha256: str,
     sha256: str,
     agreed: Agreed | None,
@@ -473,18 +478,19 @@ async def save_report(
     """Keep the report of the run's revision, in place of any before; a reader of an old revision comes too late."""
     await count(
         tx,
-        "INSERT INTO analytics.reports (run_id, tenant_id, revision, ratings_sha256, document, sha256,"
-        " agreement_kind, agreement_sha256)"
-        " VALUES (:run, :tenant, :revision, :ratings, CAST(:document AS json), :sha256, :kind, :agreement)"
+        "INSERT INTO analytics.reports (run_id, tenant_id, revision, ratings_sha256, document, limits, sha256,"
+        " agreement_kind, agreement_sha256) VALUES (:run, :tenant, :revision, :ratings, CAST(:document AS json),"
+        " CAST(:limits AS json), :sha256, :kind, :agreement)"
         " ON CONFLICT (run_id) DO UPDATE SET revision = excluded.revision, ratings_sha256 = excluded.ratings_sha256,"
-        " document = excluded.document, sha256 = excluded.sha256, agreement_kind = excluded.agreement_kind,"
-        " agreement_sha256 = excluded.agreement_sha256, created_at = now()"
+        " document = excluded.document, limits = excluded.limits, sha256 = excluded.sha256,"
+        " agreement_kind = excluded.agreement_kind, agreement_sha256 = excluded.agreement_sha256, created_at = now()"
         " WHERE reports.revision <= excluded.revision",
         run=run["id"],
         tenant=run["tenant_id"],
         revision=run["revision"],
         ratings=ratings_sha256,
         document=document.decode(),
+        limits=limits.decode(),
         sha256=sha256,
         kind=agreed.kind if agreed else None,
         agreement=agreed.ratings_sha256 if agreed else None,

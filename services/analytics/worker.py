@@ -75,5 +75,5 @@ async def summarise_run(resources: Resources, run_id: UUID) -> None:
     async with resources.engine.begin() as tx:
         await measure.mark(tx, run["tenant_id"])
     REPORTS.inc()
-    log.info("report.written", run_id=str(run_id), scored=written.coverage.scored, sha256=written.sha256)
+    log.info("report.written", run_id=str(run_id), scored=written.report.coverage.scored, sha256=written.report.sha256)
     await resources.queue.ring(AdvanceRun(run_id), MeasureAgreement(run_id))

@@ -15,7 +15,8 @@ from esrp.api import Probe, ProbeRequest, Usage
 from esrp.battery import AGAIN, ATTACK, CLEAN, Trial, battery_sha256, trials
 from esrp.errors import EsrpError, InvalidInput, NotFound, Unavailable
 from esrp.metrics import Language
-from esrp.stats.judging import Cells, Change, Figure, Spread, change, spread
+from esrp.stats.judging import Cells, Change, Spread, change, spread
+from esrp.text import bounds, rounded
 from services.judge.rating import Rater, Verdict
 from services.judge.resources import Resources
 from services.kit.db import json, rows
@@ -27,7 +28,6 @@ log = structlog.get_logger()
 
 SECONDS = 240.0  # for the calls of one probe; the gateway waits for 300
 LAST = 20.0  # seconds for calls under way to end after that
-DIGITS = 10
 
 
 class JudgeFailed(EsrpError):
@@ -152,7 +152,7 @@ def _document(form: str, clean: Cells, after: Cells) -> dict[str, Any] | None:
 def _spread_document(found: Spread | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {"n": found.pairs, "sd": round(found.sd, DIGITS), "same": round(found.same, DIGITS)}
+    return {"n": found.pairs, "sd": rounded(found.sd), "same": rounded(found.same)}
 
 
 def _change_document(found: Change) -> dict[str, Any]:
@@ -160,22 +160,12 @@ def _change_document(found: Change) -> dict[str, Any]:
         "n": found.pairs,
         "dialogues": found.dialogues,
         "room": found.room,
-        "lift": _value(found.lift),
-        "lift_ci": _bounds(found.lift),
-        "flip_rate": _value(found.flips),
-        "flip_ci": _bounds(found.flips),
-        "lost": None if found.lost is None else round(found.lost, DIGITS),
+        "lift": found.lift and rounded(found.lift.value),
+        "lift_ci": found.lift and bounds(found.lift.interval),
+        "flip_rate": found.flips and rounded(found.flips.value),
+        "flip_ci": found.flips and bounds(found.flips.interval),
+        "lost": rounded(found.lost),
     }
-
-
-def _value(figure: Figure | None) -> float | None:
-    return None if figure is None else round(figure.value, DIGITS)
-
-
-def _bounds(figure: Figure | None) -> tuple[float, float] | None:
-    if figure is None or figure.interval is None:
-        return None
-    return round(figure.interval.low, DIGITS), round(figure.interval.high, DIGITS)
 
 
 def _usage(verdicts: Sequence[Verdict | None]) -> Usage:

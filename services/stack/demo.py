@@ -8,13 +8,14 @@ from pathlib import Path
 
 import yaml
 
-from esrp.api import Bounds, Estimate, Report, Run
+from esrp.api import Estimate, Report, Run
 from esrp.cli.progress import watch
 from esrp.cli.text import table
 from esrp.cli.verdicts import plain
 from esrp.client import AsyncClient
 from esrp.metrics import DIMENSIONS, METRIC_IDS
 from esrp.stats import Difference, Differences, Rating, Ratings, differences
+from esrp.text import NONE, interval, number
 from services.stack.configuration import load as load_configuration
 from services.stack.errors import CannotStart
 from services.stack.home import Home, ephemeral
@@ -22,6 +23,7 @@ from services.stack.recorded import JUDGE, RELEASES, SIMULATOR, Recordings, load
 from services.stack.up import Stack, conduct, say, show_ready
 
 GATE = "smoke"  # the policy that suits a sample
+NO_INTERVAL = "[–]"
 AT_ONCE = 4  # dialogues in flight: few enough for the progress to be seen
 
 INTRODUCTION = """\
@@ -132,19 +134,17 @@ def _row(id: str, before: Estimate, after: Estimate, difference: Difference) -> 
 
 
 def _estimate(estimate: Estimate) -> str:
-    return "–" if estimate.mean is None else f"{estimate.mean:.2f} {_bounds(estimate.ci.dialogue, '.2f')}"
+    if estimate.mean is None:
+        return NONE
+    return f"{number(estimate.mean)} {interval(estimate.ci.dialogue, unknown=NO_INTERVAL)}"
 
 
 def _difference(difference: Difference) -> str:
     if difference.difference is None:
-        return "–"
-    interval = difference.intervals.dialogue
-    bounds = _bounds((interval.low, interval.high) if interval else None, "+.2f")
-    return f"{difference.difference:+.2f} {bounds}" + (" *" if _direction(difference) else "")
-
-
-def _bounds(bounds: Bounds | None, form: str) -> str:
-    return f"[{bounds[0]:{form}}, {bounds[1]:{form}}]" if bounds else "[–]"
+        return NONE
+    found = difference.intervals.dialogue
+    ends = interval((found.low, found.high) if found else None, "+", NO_INTERVAL)
+    return f"{number(difference.difference, '+')} {ends}" + (" *" if _direction(difference) else "")
 
 
 def _direction(difference: Difference) -> int:

@@ -1,6 +1,7 @@
 """A gate looks at the ratings that a report looks at, and holds nothing while it counts."""
 
 import asyncio
+import json
 import math
 import shlex
 from collections.abc import Callable, Iterable
@@ -11,7 +12,9 @@ from uuid import UUID
 import pytest
 from scipy.stats import t
 
+from esrp.imported import ImportTotals
 from esrp.metrics import METRIC_IDS
+from esrp.verdict import Decided, worded
 from services.analytics.worker import store_ratings
 from tests.analytics.conftest import TENANT, World, csv
 
@@ -109,6 +112,26 @@ async def test_a_verdict_holds_no_connection_while_it_counts(world: World) -> No
 
     assert (found["verdict"], threads.seen) == ("pass", [0])
     assert await world.count("analytics.gates") == 1
+
+
+async def test_a_kept_verdict_holds_facts_and_no_sentence(world: World) -> None:
+    found = await gate(world, await judged(world), FLOORS)
+
+    kept = json.loads(await world.db.fetchval("SELECT document::text FROM analytics.gates"))
+
+    assert found["explanation"] and "facts" not in found
+    nothing = ImportTotals().model_dump()
+    assert kept["facts"] == {
+        "planned": 70,
+        "baseline_planned": 0,
+        "unvalidated": ["default"],
+        "extensions": [],
+        "fit": True,
+        "imported": nothing,
+        "baseline_imported": nothing,
+    }
+    assert (kept["explanation"], kept["commands"]) == ([], [])
+    assert json.loads(worded(Decided.model_validate(kept)).model_dump_json()) == found
 
 
 async def test_the_run_that_a_policy_names_may_be_gone(world: World) -> None:

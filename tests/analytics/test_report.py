@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from esrp.api import Report
+from esrp.limits import loaded, worded
 from esrp.metrics import DIMENSIONS, METRIC_IDS
 from services.analytics.worker import store_ratings, summarise_run
 from services.kit.ids import encode
@@ -125,6 +126,28 @@ async def test_a_final_report_is_stored_and_read_with_the_status_of_now(world: W
     second = await world.report(run)
     assert second == {**first, "candidate": "stored"}
     assert list(second["metrics"]) == list(METRIC_IDS)
+
+
+async def test_a_report_that_was_kept_with_sentences_is_made_again_when_it_is_read(world: World) -> None:
+    run = await rated(world)
+    await world.update(run, status="succeeded", phase=None)
+    first = await world.report(run)
+    await world.db.execute(
+        "UPDATE analytics.reports SET limits = NULL, document = replace(document::text, '\"bot\"', '\"of old\"')::json"
+    )
+    assert await world.report(run) == first
+    facts, kept = await world.db.fetchrow("SELECT limits::text, document ->> 'candidate' FROM analytics.reports")  # type: ignore[misc]  # there is one
+    assert kept == "bot"
+    assert worded(loaded(facts)) == first["limits"]
+
+
+async def test_a_kept_report_holds_facts_and_no_sentence(world: World) -> None:
+    run = await rated(world)
+    await world.update(run, status="succeeded", phase=None)
+    await world.report(run)
+    assert await world.db.fetchval("SELECT document ->> 'limits' FROM analytics.reports") == "[]"
+    codes = json.loads(await world.db.fetchval("SELECT limits::text FROM analytics.reports"))
+    assert {"code": "suite_alone", "facts": {"suite": "tiny@1"}} in codes
 
 
 async def test_the_report_of_an_open_run_is_not_kept(world: World) -> None:

@@ -45,6 +45,7 @@ MOST = 30  # connections; three engines take eight each
 TENANT, RUN = str(UUID(int=1)), str(uuid4())
 IDS = {"id": encode("run", uuid4()), "dialogue": encode("dlg", uuid4())}
 BY_TENANT = {"params": {"tenant": TENANT}}
+BY_KEY = {"params": {"tenant": TENANT, "key": TENANT, "key_name": "ours"}}
 GATE = {"gate": None, "baseline": None, "policy": bundled(next(iter(BUNDLED))).model_dump(mode="json")}
 ANALYTICS: list[Call] = [
     ("GET", f"/internal/runs/{RUN}/report", BY_TENANT),
@@ -53,8 +54,8 @@ ANALYTICS: list[Call] = [
     ("POST", "/internal/comparisons", {**BY_TENANT, "json": {"candidate": IDS["id"], "baseline": IDS["id"]}}),
     ("GET", "/internal/ratings", {"params": {"tenant": TENANT, "run": RUN}}),
     ("GET", "/internal/ratings/diversity", {"params": {"tenant": TENANT, "run": RUN}}),
-    ("POST", "/internal/ratings", {**BY_TENANT, "content": "run,dialogue,metric,rater,score\n", "headers": {}}),
-    ("POST", "/internal/ratings/diversity", {**BY_TENANT, "content": "run,character,batch,rater,score\n"}),
+    ("POST", "/internal/ratings", {**BY_KEY, "content": "run,dialogue,metric,rater,score\n", "headers": {}}),
+    ("POST", "/internal/ratings/diversity", {**BY_KEY, "content": "run,character,batch,rater,score\n"}),
     ("POST", f"/internal/runs/{RUN}/gate", {**BY_TENANT, "json": GATE}),
     ("GET", "/internal/judges/default/card", BY_TENANT),
 ]

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from esrp.api import RunRequest, Shortlist, ShortlistLinks, ShortlistRow
-from esrp.metrics import METRIC_IDS
+from esrp.metrics import METRIC_IDS, PRINTED
 from esrp.prompts.diversity import diversity_hashes
+from esrp.render.shortlist import csv_table, markdown
 from esrp.suite import Suite, bundled
 from services.gateway.runs.plan import Order, Recorded, order
-from services.gateway.runs.shortlists import COLUMNS, as_csv, as_markdown, ranked
+from services.gateway.runs.shortlists import ranked
 from services.kit.settings import JudgeSettings, ModelSettings, Settings
 from tests.builders import a_run_request
 
@@ -111,7 +112,7 @@ def test_the_best_are_kept_and_equals_stand_as_they_were_asked_for() -> None:
 
 
 def test_the_columns_are_those_of_the_papers_table() -> None:
-    assert [COLUMNS[n] for n in (0, 3, 4, 7, 8, 11, 12)] == [
+    assert [PRINTED[n] for n in (0, 3, 4, 7, 8, 11, 12)] == [
         "consistency",
         "BDC",
         "character_knowledge",
@@ -124,14 +125,25 @@ def test_the_columns_are_those_of_the_papers_table() -> None:
 
 def test_names_that_would_break_a_table_or_be_a_formula_do_not() -> None:
     shortlist = a_shortlist(a_row("=HYPERLINK(1)", 4.0, place=1, kept=True), a_row("a|b\nc", None, kept=False))
-    assert "1,'=HYPERLINK(1),4.0" in as_csv(shortlist)
-    lines = as_markdown(shortlist).splitlines()
+    assert "1,'=HYPERLINK(1),4.0" in csv_table(shortlist)
+    lines = markdown(shortlist).splitlines()
     assert lines[-1] == "| a\\|b c | " + " | ".join([""] * 13) + " | no |"
+
+
+def test_a_shortlists_names_are_no_link_no_tag_and_no_code_in_markdown() -> None:
+    name = "[win](http://evil) <img src=x> `rm`"
+    inert = "\\[win\\](http://evil) &lt;img src=x> 'rm'"
+    shortlist = a_shortlist(a_row(name, 4.0, place=1, kept=True, scored=2))
+    lines = markdown(shortlist.model_copy(update={"name": name, "suite": name, "judges": [name]})).splitlines()
+    assert lines[0] == f"# Shortlist {inert}"
+    assert lines[2].startswith(f"{inert}, panel: {inert}; the best")
+    assert lines[6].startswith(f"| 1 {inert} | ")
+    assert lines[8] == f"- {inert}: succeeded, 2 of 6 dialogues scored"
 
 
 def test_who_stands_on_fewer_dialogues_than_the_others_is_told_below_the_table() -> None:
     lost, away = a_row("lost|2", 5.0, place=1, kept=True, scored=2), a_row("away", None, status="failed", scored=0)
-    lines = as_markdown(a_shortlist(lost, a_row("whole", 4.0, place=2, kept=True), away)).splitlines()
+    lines = markdown(a_shortlist(lost, a_row("whole", 4.0, place=2, kept=True), away)).splitlines()
     assert lines[-3:] == [
         "",
         "- lost\\|2: succeeded, 2 of 6 dialogues scored",

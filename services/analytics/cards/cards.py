@@ -1,20 +1,18 @@
 """Judges' cards: measured anew where ratings have changed since, and what they say of the judges of a report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import JudgeCard, Report, ReportJudge
 from esrp.errors import NotFound
+from esrp.limits import Limit, limit, worded
 from services.analytics.cards.measure import marked, measure_judges
-from services.analytics.imports.imported import COUNTS
-from services.analytics.report.build import UNMEASURED
+from services.analytics.report.kept import Read
 from services.analytics.resources import Resources
-from services.kit.db import rows
 from services.kit.settings import Settings
 from services.work.cards import cards, is_measured, validated
 
@@ -43,29 +41,24 @@ async def read_card(
         return (await cards(tx, resources.settings, tenant, [judge]))[name]
 
 
-async def with_cards(tx: AsyncConnection, settings: Settings, run: RowMapping, report: Report) -> Report:
-    """The report with what the cards say of its judges now: no part of what is stored or hashed."""
+async def with_cards(tx: AsyncConnection, settings: Settings, read: Read) -> Report:
+    """The report with what the cards say of its judges now, which is stored with none, and its limits in words."""
+    run = read.run
     known = await validated(tx, settings, run)
     judges = [
         ReportJudge(id=f"jdg_{name}", validated=known[name], card=f"/v1/judges/jdg_{name}/card")
         for name in run["judges"]
     ]
-    if not any(limit.startswith(UNMEASURED) for limit in report.limits):
-        return report.model_copy(update={"judges": judges})
-    raters = await rows(
-        tx,
-        "SELECT DISTINCT t.rater FROM analytics.ratings t JOIN gateway.runs_v1 r ON r.id = t.run_id"
-        f" WHERE t.run_id = :run AND t.kind = 'judge' AND {COUNTS}",
-        run=run["id"],
-    )
-    poor = sorted({rater["rater"] for rater in raters if not known.get(rater["rater"])})
-    return report.model_copy(update={"judges": judges, "limits": list(_limits(report.limits, poor))})
+    limits = worded(_by_cards(read.limits, known))
+    return read.report.model_copy(update={"judges": judges, "limits": limits})
 
 
-def _limits(limits: Sequence[str], poor: Sequence[str]) -> Iterator[str]:
-    """With the judges that are not validated named, if there are any."""
-    for limit in limits:
-        if not limit.startswith(UNMEASURED):
-            yield limit
-        elif poor:
-            yield f"Not validated as a judge: {', '.join(poor)} (its card says what is lacking); scores may be biased."
+def _by_cards(limits: Iterable[Limit], known: Mapping[str, bool]) -> Iterator[Limit]:
+    """Of the judges that rated, those that are not validated are named, if there are any."""
+    for one in limits:
+        match one.code, one.facts:
+            case "judges_not_validated", {"judges": tuple(judges)}:
+                if poor := [judge for judge in judges if not known.get(judge)]:
+                    yield limit(one.code, judges=tuple(sorted(poor)))
+            case _:
+                yield one

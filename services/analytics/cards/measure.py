@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.families import family
 from esrp.metrics import METRIC_IDS
 from esrp.stats import Rating, Ratings, against_humans
-from esrp.stats.judging import Cells, Figure, between, favour, slope
+from esrp.stats.judging import Cells, between, favour, slope
+from esrp.text import bounds, rounded
 from services.analytics.resources import Resources
 from services.kit.db import count, json, row, rows
 from services.kit.settings import JudgeSettings
@@ -27,7 +28,6 @@ from services.work.cards import configuration, rated_as_now
 log = structlog.get_logger()
 
 RUNS = 20  # of a tenant; as full studies with two judges they are 450,000 ratings: 3 s and 190 MB
-DIGITS = 10
 
 Fields: TypeAlias = RowMapping | Mapping[str, Any]
 
@@ -237,7 +237,7 @@ def _length(
             [places[id].cluster for id in chosen],
         )
         if slanted is not None:
-            per_100, ci = round(slanted.value, DIGITS), _bounds(slanted)
+            per_100, ci = rounded(slanted.value), bounds(slanted.interval)
             found.append({"language": language, "per_100": per_100, "ci": ci, "dialogues": len(chosen)})
     return found
 
@@ -260,7 +260,7 @@ def _self_preference(
     if found is None:
         return None
     pairs = len(ours.keys() & others.keys())
-    return {"family": kin, "difference": round(found.value, DIGITS), "ci": _bounds(found), "pairs": pairs}
+    return {"family": kin, "difference": rounded(found.value), "ci": bounds(found.interval), "pairs": pairs}
 
 
 def _overall(own: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
@@ -273,12 +273,7 @@ def _means(values: Mapping[tuple[str, str], Sequence[float]]) -> dict[tuple[str,
 
 
 def _rounded(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {name: None if number is None else round(number, DIGITS) for name, number in numbers.items()}
-
-
-def _bounds(figure: Figure) -> tuple[float, float] | None:
-    interval = figure.interval
-    return None if interval is None else (round(interval.low, DIGITS), round(interval.high, DIGITS))
+    return {name: rounded(number) for name, number in numbers.items()}
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from esrp.api import Choice, Comparison, DifferenceOut, RaterKind, Raters
 from esrp.api import Intervals as Bounds
+from esrp.comparable import differs
 from esrp.errors import NotComparable
-from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.metrics import DIMENSIONS, ENDPOINTS, METRIC_IDS, columns_of
 from esrp.stats import Difference, Rating, Ratings, differences
 from esrp.stats.calibration import Rectified, rectified_difference
+from esrp.text import bounds, rounded
 from services.analytics.figures.breakdown import method
-from services.analytics.gates.given import SAME
-from services.analytics.report.build import bounds, rounded
 from services.analytics.report.calibration import calibrated
 from services.analytics.store import Fields
 from services.kit.ids import encode
@@ -26,18 +26,13 @@ class Side:
     sampling: Mapping[str, str]
 
 
-def differs(run: Fields, other: Fields) -> list[str]:
-    """What makes the two not comparable: suite, simulator, judges, rounds."""
-    return [name for name in SAME if run["manifest"].get(name) != other["manifest"].get(name)]
-
-
 def compare(candidate: Side, baseline: Side, asked: Choice) -> Comparison:
     """Candidate − baseline; ``NotComparable`` says in what the runs differ.
 
     By ``auto`` calibrated if both can be and what they share can too, else judges' ratings if both have them, else
     people's.
     """
-    if different := differs(candidate.run, baseline.run):
+    if different := differs(candidate.run["manifest"], baseline.run["manifest"]):
         raise NotComparable(different)
     rectified = _rectified(candidate, baseline) if asked in ("auto", "calibrated") else None
     if rectified is not None or asked == "calibrated":
@@ -76,24 +71,19 @@ def _rectified(candidate: Side, baseline: Side) -> Rectified | None:
         return None
     ours, theirs = (side.both for side in sides if side is not None)
     found = rectified_difference(ours, theirs)
-    return found if found.estimate(_columns(METRIC_IDS)) is not None else None
+    return found if found.estimate(columns_of("overall")) is not None else None
 
 
 def _calibrated(found: Rectified | None) -> dict[str, DifferenceOut]:
-    named = {"overall": METRIC_IDS, **{str(d): metrics_of(d) for d in DIMENSIONS}, **{m: (m,) for m in METRIC_IDS}}
-    return {name: _rectified_out(found, metrics) for name, metrics in named.items()}
+    return {endpoint: _rectified_out(found, endpoint) for endpoint in ENDPOINTS}
 
 
-def _rectified_out(found: Rectified | None, metrics: Sequence[str]) -> DifferenceOut:
-    known = found.estimate(_columns(metrics)) if found else None
+def _rectified_out(found: Rectified | None, endpoint: str) -> DifferenceOut:
+    known = found.estimate(columns_of(endpoint)) if found else None
     if known is None:
         return DifferenceOut(difference=None, n=0, se=None, ci=Bounds(suite=None, dialogue=None, population=None))
     ci = Bounds(suite=bounds(known.interval), dialogue=None, population=None)
     return DifferenceOut(difference=rounded(known.mean), n=known.n_human, se=rounded(known.se), ci=ci)
-
-
-def _columns(metrics: Sequence[str]) -> list[int]:
-    return [METRIC_IDS.index(metric) for metric in metrics]
 
 
 def _out(

@@ -14,15 +14,14 @@ from esrp.api import (
     RaterKind,
 )
 from esrp.api import Intervals as Bounds
-from esrp.canonical import digest
+from esrp.comparable import differs, way
 from esrp.errors import InvalidInput
 from esrp.paper_tables import published
 from esrp.stats import Differences as Found
 from esrp.stats import Rating, Ratings, Table, table
 from esrp.stats.ranking import Standing, standings
 from services.analytics.figures.breakdown import method, scored
-from services.analytics.figures.compare import difference, differs
-from services.analytics.gates.given import SAME
+from services.analytics.figures.compare import difference
 from services.analytics.store import Fields
 from services.kit.ids import encode
 
@@ -59,11 +58,15 @@ def chosen(runs: Sequence[Fields]) -> Chosen:
     runs = sorted(runs, key=lambda run: (not run["rated"], run["status"] != "succeeded"))  # else newest first
     groups: dict[str, list[Fields]] = {}
     for run in runs:
-        groups.setdefault(digest([run["manifest"].get(name) for name in SAME]), []).append(run)
+        groups.setdefault(way(run["manifest"]), []).append(run)
     newest = {key: _newest(group) for key, group in groups.items()}
     ranked = max(newest.values(), key=len)  # of equally many the newest, which came first
     there = {run["candidate_name"] for run in ranked}
-    others = [_not_ranked(run, differs(run, ranked[0])) for run in _newest(runs) if run["candidate_name"] not in there]
+    others = [
+        _not_ranked(run, differs(run["manifest"], ranked[0]["manifest"]))
+        for run in _newest(runs)
+        if run["candidate_name"] not in there
+    ]
     return Chosen(tuple(ranked[:MOST]), (*others, *(_not_ranked(run, [OLDER]) for run in ranked[MOST:])))
 
 

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import GateVerdict
 from esrp.stats import Evidence, Rating, Ratings
 from esrp.stats.diversity import BatchRating
+from esrp.verdict import Decided
 from services.analytics import store
 from services.analytics.imports import imported
 from services.analytics.imports.imported import COUNTS, Imports
@@ -20,8 +20,6 @@ from services.kit.db import count, json, row, rows
 from services.kit.ids import uuid7
 from services.kit.settings import Settings
 from services.work.cards import validated
-
-SAME = ("suite", "simulator", "judges", "rounds")  # of the manifest: what makes two runs comparable (STATISTICS 6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +49,6 @@ class Seen:
             corrected=Ratings.of(self._correcting()),
             diversity=self.batches,
         )
-
-    def differs(self, other: "Seen") -> list[str]:
-        """What makes the two not comparable."""
-        ours, theirs = self.run["manifest"], other.run["manifest"]
-        return [name for name in SAME if ours.get(name) != theirs.get(name)]
 
     def _correcting(self) -> Sequence[Rating]:
         judges = [rating for rating in self.ratings if rating.kind == "judge"]
@@ -130,7 +123,7 @@ async def reasons(
 
 
 async def keep(
-    tx: AsyncConnection, run: RowMapping | Mapping[str, Any], baseline: UUID | None, verdict: GateVerdict, heard: Any
+    tx: AsyncConnection, run: RowMapping | Mapping[str, Any], baseline: UUID | None, verdict: Decided, heard: Any
 ) -> None:
     """Keep a verdict, and what the judges said anew for it."""
     await count(

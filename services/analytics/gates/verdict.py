@@ -1,9 +1,8 @@
-"""A release gate's verdict: what was decided, why in words, where it is worst, and what would decide what is open."""
+"""A release gate's verdict: what was decided and why, where it is worst, and what would decide what is open."""
 
 import asyncio
 import math
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,19 +11,22 @@ from pydantic import Field
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import GateBaseline, GateRule, GateVerdict, Given, RatedDialogue, SentinelOut, WorstPair
+from esrp.api import GateBaseline, GateRule, Given, RatedDialogue, SentinelOut, WorstPair
+from esrp.comparable import differs
 from esrp.dialogue import Frozen
-from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.imported import ImportTotals
+from esrp.metrics import metrics_of
 from esrp.policies import Policy
 from esrp.stats import Rating, Ratings, Rule, Verdict, decide
 from esrp.stats.sentinel import shift
+from esrp.text import bounds, rounded
+from esrp.verdict import Decided, Extension, Facts
 from services.analytics.gates import given
 from services.analytics.gates.given import Seen
 from services.analytics.imports import imported
 from services.analytics.resources import Resources
 from services.kit.ids import encode
 
-DIGITS = 10  # of every number
 WORST = 3  # dialogues shown of each failed metric
 MOST_REPLICATES = 20  # of a run
 DAY = 86_400
@@ -56,7 +58,7 @@ class Ask(Frozen):
     sentinel: tuple[Heard, ...] = Field(())
 
 
-async def evaluate(resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime) -> GateVerdict | None:
+async def evaluate(resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime) -> Decided | None:
     """The verdict on the tenant's run, kept with its evidence; ``None`` if there is no such run.
 
     It holds no connection while it counts. Ratings that change meanwhile are not in it.
@@ -101,8 +103,8 @@ class Found:
 
 
 def _judged(ask: Ask, ours: Seen, theirs: Seen | None) -> Found:
-    differs = ours.differs(theirs) if theirs else []
-    verdict = decide(ask.policy, ours.evidence, theirs.evidence if theirs else None, differs=differs)
+    different = differs(ours.run["manifest"], theirs.run["manifest"]) if theirs else []
+    verdict = decide(ask.policy, ours.evidence, theirs.evidence if theirs else None, differs=different)
     sentinels = [_sentinel(item, theirs.ratings, ask.policy.confidence) for item in ask.sentinel] if theirs else []
     found = Found(verdict, sentinels, [])
     if verdict.errors or found.unsteady:
@@ -131,8 +133,8 @@ def _sentinel(heard: Heard, ratings: Sequence[Rating], confidence: float) -> Sen
         judge=heard.judge,
         outcome="failed" if error else "shifted" if found.shifted else "steady",
         dialogues=found.pairs,
-        difference=_rounded(found.difference),
-        interval=found.interval and (round(found.interval.low, DIGITS), round(found.interval.high, DIGITS)),
+        difference=rounded(found.difference),
+        interval=bounds(found.interval),
         shifted=[] if error else list(found.shifted),
         message=error,
     )
@@ -190,7 +192,7 @@ def _by_pair(seen: Seen, kind: str) -> dict[tuple[str, str], list[Played]]:
 
 def _worst(rule: Rule, ours: ByPair, theirs: ByPair) -> list[Pair]:
     """Where the difference is lowest, or of a floor the score itself."""
-    metrics = _metrics(rule.metric)
+    metrics = metrics_of(rule.metric)
     pairs = [_pair(rule.metric, metrics, ours[key], theirs.get(key, ())) for key in sorted(ours)]
     found = [pair for pair in pairs if pair is not None and (rule.kind == "floor" or pair.difference is not None)]
 
@@ -213,11 +215,6 @@ def _pair(metric: str, metrics: Sequence[str], ours: Sequence[Played], theirs: S
     return Pair(metric, difference, lowest, score, highest, their_score)
 
 
-def _metrics(endpoint: str) -> Sequence[str]:
-    dimensions = {str(dimension): metrics_of(dimension) for dimension in DIMENSIONS}
-    return METRIC_IDS if endpoint == "overall" else dimensions.get(endpoint, (endpoint,))
-
-
 async def _told(tx: AsyncConnection, found: Found, ours: Seen, theirs: Seen | None) -> list[WorstPair]:
     """The worst dialogues with what the raters said of them."""
     shown = [played.id for pair in found.worst for played in (pair.ours, pair.theirs) if played is not None]
@@ -229,16 +226,16 @@ async def _told(tx: AsyncConnection, found: Found, ours: Seen, theirs: Seen | No
 def _pair_out(pair: Pair, reasons: Mapping[str, Sequence[RowMapping]]) -> WorstPair:
     def rated(played: Played, score: float) -> RatedDialogue:
         id = encode("dlg", UUID(played.id))
-        said = [rating for rating in reasons.get(played.id, ()) if rating["metric"] in _metrics(pair.metric)]
+        said = [rating for rating in reasons.get(played.id, ()) if rating["metric"] in metrics_of(pair.metric)]
         given = [Given(**{name: rating[name] for name in Given.model_fields}) for rating in said]
-        return RatedDialogue(dialogue=id, score=round(score, DIGITS), link=f"/v1/dialogues/{id}", ratings=given)
+        return RatedDialogue(dialogue=id, score=rounded(score), link=f"/v1/dialogues/{id}", ratings=given)
 
     theirs, their_score = pair.theirs, pair.their_score
     return WorstPair(
         metric=pair.metric,
         character=pair.ours.character,
         scenario=pair.ours.scenario,
-        difference=_rounded(pair.difference),
+        difference=rounded(pair.difference),
         candidate=rated(pair.ours, pair.score),
         baseline=None if theirs is None or their_score is None else rated(theirs, their_score),
     )
@@ -247,15 +244,12 @@ def _pair_out(pair: Pair, reasons: Mapping[str, Sequence[RowMapping]]) -> WorstP
 # --- the answer -------------------------------------------------------------------------------------------------------
 
 
-def _out(
-    ask: Ask, found: Found, ours: Seen, theirs: Seen | None, worst: Sequence[WorstPair], now: datetime
-) -> GateVerdict:
+def _out(ask: Ask, found: Found, ours: Seen, theirs: Seen | None, worst: Sequence[WorstPair], now: datetime) -> Decided:
     verdict, policy, unsteady = found.verdict, ask.policy, found.unsteady
     # A judge that has moved is not made up for by `on_inconclusive: pass`: nothing that it said can be relied on.
     left_open = "fail" if policy.on_inconclusive == "fail" else "inconclusive"
     needed = None if unsteady else verdict.needed_dialogues
-    commands = list(_commands(needed, ours, theirs if _is_about_margins(verdict) else None)) if needed else []
-    return GateVerdict(
+    return Decided(
         run=encode("run", ours.run["id"]),
         gate=ask.gate,
         policy=policy,
@@ -268,16 +262,30 @@ def _out(
             *(_about(item) for item in found.moved),
         ],
         errors=list(verdict.errors),
-        explanation=list(_words(ask, found, ours, theirs, needed, commands)),
+        explanation=[],
         rules=[_rule(rule) for rule in verdict.rules],
         needed_dialogues=needed,
-        commands=commands,
+        commands=[],
         baseline=theirs and _baseline(ask, theirs, now),
         raters=verdict.raters,
         worst=list(worst),
         sentinel=found.sentinels,
         imported=list(ours.imports.newest),
         created_at=now,
+        facts=_facts(verdict, ours, theirs, needed),
+    )
+
+
+def _facts(verdict: Verdict, ours: Seen, theirs: Seen | None, needed: int | None) -> Facts:
+    both = [ours] if theirs is None else [ours, theirs]
+    return Facts(
+        planned=ours.evidence.planned,
+        baseline_planned=theirs.evidence.planned if theirs else 0,
+        unvalidated=tuple(sorted({judge for seen in both for judge in seen.evidence.unvalidated})),
+        fit=ours.run["status"] in ("running", "succeeded"),
+        imported=ours.imports.totals,
+        baseline_imported=theirs.imports.totals if theirs else ImportTotals(),
+        extensions=_extensions(needed, ours, theirs if _is_about_margins(verdict) else None) if needed else (),
     )
 
 
@@ -294,11 +302,11 @@ def _rule(rule: Rule) -> GateRule:
     return GateRule(
         metric=rule.metric,
         kind=rule.kind,
-        estimate=_rounded(rule.estimate),
-        bound=_rounded(rule.bound),
+        estimate=rounded(rule.estimate),
+        bound=rounded(rule.bound),
         threshold=rule.threshold,
         outcome=rule.outcome,
-        worst_bound=_rounded(rule.worst_bound),
+        worst_bound=rounded(rule.worst_bound),
     )
 
 
@@ -319,118 +327,25 @@ def _is_about_margins(verdict: Verdict) -> bool:
     return any(rule.kind == "margin" and rule.outcome == "inconclusive" for rule in verdict.rules)
 
 
-def _commands(needed: int, ours: Seen, theirs: Seen | None) -> Iterator[str]:
+def _extensions(needed: int, ours: Seen, theirs: Seen | None) -> tuple[Extension, ...]:
     """What plays that many dialogues of the run and its baseline where they have fewer; none if one of them cannot."""
     both = [ours] if theirs is None or theirs.run["id"] == ours.run["id"] else [ours, theirs]
     short = [seen for seen in both if seen.evidence.planned < needed] or [ours]
-    found = [command for seen in short if (command := _extending(needed, seen)) is not None]
-    if len(found) == len(short):
-        yield from found
+    found = [extension for seen in short if (extension := _extension(needed, seen)) is not None]
+    return tuple(found) if len(found) == len(short) else ()
 
 
-def _extending(needed: int, seen: Seen) -> str | None:
+def _extension(needed: int, seen: Seen) -> Extension | None:
     run, pairs = seen.run, seen.pairs
     if run["transcript_id"] is not None:
         return None
     needed = max(needed, seen.evidence.planned + 1)
     sample, replicates = (run["sample"]["dialogues"] if run["sample"] else pairs), run["replicates"]
-    command = f"esrp extend {encode('run', run['id'])}"
+    name = encode("run", run["id"])
     wanted = math.ceil(needed / replicates)
     if run["sample"] and wanted <= pairs:
-        return f"{command} --dialogues {wanted}"
+        return Extension(run=name, dialogues=wanted)
     times = math.ceil(needed / pairs)
     if times > MOST_REPLICATES:
         return None
-    return command + (f" --dialogues {pairs}" if sample < pairs else "") + f" --replicates {times}"
-
-
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, DIGITS)
-
-
-# --- words ------------------------------------------------------------------------------------------------------------
-
-
-def _words(
-    ask: Ask, found: Found, ours: Seen, theirs: Seen | None, needed: int | None, commands: Sequence[str]
-) -> Iterator[str]:
-    """Why, a sentence each."""
-    verdict, policy = found.verdict, ask.policy
-    yield from (_error(error, policy, ours, theirs) for error in verdict.errors)
-    if "no_baseline" in verdict.warnings:
-        named = f"There is no baseline {policy.baseline!r}" if policy.baseline else "The policy names no baseline"
-        yield f"{named}: the floors alone decide."
-    yield from (_moved(item) for item in found.moved)
-    yield from imported.sentences(ours.imports, "of the run")
-    if theirs is not None:
-        yield from imported.sentences(theirs.imports, "of the baseline")
-    if verdict.errors or found.unsteady:
-        return
-    for rule in verdict.rules:
-        if rule.outcome == "fail":
-            yield _failed(rule)
-    if "inconclusive" in {rule.outcome for rule in verdict.rules} and not verdict.failing:
-        open_ = ", ".join(rule.metric for rule in verdict.rules if rule.outcome == "inconclusive")
-        yield f"Not decided yet: {open_}."
-        yield from _still_needed(needed, commands)
-    if "inconclusive" in verdict.warnings:
-        yield f"The policy makes of that: {verdict.verdict}."
-    if "judge_not_validated" in verdict.warnings:
-        names = ", ".join(sorted({*ours.evidence.unvalidated, *(theirs.evidence.unvalidated if theirs else ())}))
-        yield f"How well the judge agrees with people has not been measured ({names})."
-    if verdict.verdict == "pass" and not verdict.warnings:
-        yield "Every bound clears its threshold."
-
-
-def _still_needed(needed: int | None, commands: Sequence[str]) -> Iterator[str]:
-    if needed is None:
-        yield "More dialogues would not decide it: what was measured is too near to a threshold, or is missing."
-    elif commands:
-        yield f"Some {needed} dialogues would decide it with a chance of 80 % if the truth is what was seen."
-    else:
-        yield f"Some {needed} dialogues would decide it, more than the run or its baseline can be extended to."
-
-
-def _failed(rule: Rule) -> str:
-    if rule.kind == "floor":
-        return f"{rule.metric} is {rule.estimate:.2f}, below its floor of {rule.threshold:g}."
-    assert rule.estimate is not None
-    return f"{rule.metric} is {-rule.estimate:.2f} below the baseline; the policy allows {-rule.threshold:g}."
-
-
-def _moved(item: SentinelOut) -> str:
-    if item.outcome == "failed":
-        return f"Whether the judge {item.judge} still rates as it did could not be found out: {item.message}"
-    return (
-        f"The judge {item.judge} no longer rates as it did: {item.difference:+.2f} overall on {item.dialogues} stored"
-        f" dialogues of the baseline ({', '.join(item.shifted)} moved). Have both runs rated anew."
-    )
-
-
-def _error(error: str, policy: Policy, ours: Seen, theirs: Seen | None) -> str:
-    code, _, names = error.partition(": ")
-    if code == "not_comparable":
-        return f"The run and its baseline differ in {names}: their difference would say nothing about the bot."
-    if code == "baseline_missing":
-        return _missing(str(policy.baseline), ours)
-    if code == "no_baseline":
-        without = f"there is no {policy.baseline!r}" if policy.baseline else "it names none"
-        return f"The policy has margins alone, which need a baseline, and {without}."
-    if code == "judge_not_validated":
-        return f"The policy wants validated judges, and nobody has measured how {names} agrees with people."
-    if code == "calibrated_not_available":
-        return "The policy wants calibrated means: 60 dialogues rated by people, drawn at random, of both runs."
-    seen, whose = (theirs, "the baseline's") if code == "baseline_coverage_below_minimum" else (ours, "the run's")
-    planned = seen.evidence.planned if seen else 0
-    return f"Too few of {whose} {planned} dialogues are rated; the policy wants {policy.min_coverage:.0%} of them."
-
-
-def _missing(named: str, ours: Seen) -> str:
-    """The baseline that the policy needs is not there, and how it comes to be."""
-    if named.startswith("run_"):
-        return f"There is no run {named}, the policy's baseline; let it name one that has succeeded."
-    # A run's own gate is asked while it still counts as running, as the last thing before it has succeeded.
-    fit = ours.run["status"] in ("running", "succeeded")
-    run, which = (encode("run", ours.run["id"]), "this run") if fit else ("RUN", "a run that has succeeded")
-    command = f"`esrp baseline set {shlex.quote(named)} {run}`"
-    return f"There is no baseline {named!r}, and the policy needs it: {command} lets it be {which}."
+    return Extension(run=name, dialogues=pairs if sample < pairs else None, replicates=times)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import Choice, Imported, Sampling
 from esrp.errors import NotFound
+from esrp.render.markdown import markdown
 from services.analytics import exports, store
 from services.analytics.cards import measure
 from services.analytics.cards.cards import with_cards
@@ -18,7 +19,6 @@ from services.analytics.imports import diversity, imported, ratings
 from services.analytics.imports.imported import Import
 from services.analytics.imports.judge_names import Reserved
 from services.analytics.imports.ratings import uncollected
-from services.analytics.markdown import markdown
 from services.analytics.report import kept
 from services.analytics.resources import Resources
 from services.jobs import MeasureAgreement
@@ -121,7 +121,7 @@ async def read_report(
     if read is None:
         raise NotFound("run", encode("run", run_id))
     async with reading(resources.engine) as tx:
-        found = await with_cards(tx, resources.settings, read.run, read.report)
+        found = await with_cards(tx, resources.settings, read)
         found = imported.with_imports(found, await imported.of_run(tx, read.run))
     if format == "md":
         return Response(markdown(found), media_type="text/markdown")

@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import Choice, Comparison, Coverage, GroupBy, RaterKind, Report, Series, SeriesPoint
 from esrp.errors import NotFound
+from esrp.render import tables
+from esrp.render.leaderboard import markdown
 from esrp.stats import Rating
 from services.analytics import store
 from services.analytics.exports import TYPES, whole
-from services.analytics.figures import tables
 from services.analytics.figures.breakdown import Asked, breakdown, kind_of
 from services.analytics.figures.compare import Side, compare
 from services.analytics.figures.leaderboard import Chosen, Entry, chosen, leaderboard
@@ -104,7 +105,7 @@ async def read_leaderboard(
     if format == "json":
         return _json(found)
     if format == "md":
-        return Response(tables.leaderboard_markdown(found), media_type="text/markdown")
+        return Response(markdown(found), media_type="text/markdown")
     return Response(whole(tables.leaderboard_rows(found), tables.LEADERBOARD, format), media_type=TYPES[format])
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from esrp.api import GateVerdict
 from esrp.errors import NotFound
+from esrp.verdict import worded
 from services.analytics.gates import verdict
 from services.analytics.http.api import Res
 from services.kit.ids import encode
@@ -20,4 +21,4 @@ async def evaluate(run_id: UUID, ask: verdict.Ask, resources: Res, tenant: UUID)
     found = await verdict.evaluate(resources, run_id, tenant, ask, datetime.now(UTC))
     if found is None:
         raise NotFound("run", encode("run", run_id))
-    return found
+    return worded(found)

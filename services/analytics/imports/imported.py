@@ -9,13 +9,12 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import ImportedRatings, Report
+from esrp.imported import LISTED, ImportTotals, sentences
 from services.kit.db import row, rows
 from services.kit.ids import encode
 
 Fields: TypeAlias = RowMapping | Mapping[str, Any]
 Unit: TypeAlias = Literal["dialogue", "batch"]
-
-LISTED = 100  # imports of a run that are shown, the newest
 
 # Of `analytics.ratings t` or `diversity_ratings t` and `gateway.runs_v1 r`: where judges of the service rate a run, no
 # import speaks in their place or beside them. A run without judges is rated by what is imported.
@@ -32,19 +31,10 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """What was imported into a run: the newest, oldest of them first, and how much in all.
-
-    ``human`` and ``judge``: ratings, ``replaced`` of them in place of others; ``sampled``: imports that called theirs
-    drawn at random. ``left_out`` if the run has judges of its own, so that imported ones of judges do not count.
-    """
+    """What was imported into a run: the newest, oldest of them first, and how much in all."""
 
     newest: Sequence[ImportedRatings]
-    times: int
-    human: int
-    judge: int
-    replaced: int
-    sampled: int
-    left_out: bool
+    totals: ImportTotals
 
 
 # --- keeping ----------------------------------------------------------------------------------------------------------
@@ -95,7 +85,7 @@ async def of_run(tx: AsyncConnection, run: Fields) -> Imports:
     )
     assert total is not None
     newest = await _newest(tx, run["id"]) if total["times"] else []
-    return Imports(newest, **total, left_out=bool(run["judges"]) and total["judge"] > 0)
+    return Imports(newest, ImportTotals(**total, left_out=bool(run["judges"]) and total["judge"] > 0))
 
 
 async def _newest(tx: AsyncConnection, run_id: UUID) -> list[ImportedRatings]:
@@ -120,29 +110,15 @@ def _shown(r: RowMapping) -> ImportedRatings:
 
 def with_imports(report: Report, found: Imports) -> Report:
     """The report with what was imported: no part of what is stored or hashed, so that equal ratings hash alike."""
-    if not found.times:
+    if not found.totals.times:
         return report
-    return report.model_copy(
-        update={"imported": list(found.newest), "limits": [*report.limits, *sentences(found, "of this run")]}
-    )
+    limits = [*report.limits, *sentences(found.totals, "of this run")]
+    return report.model_copy(update={"imported": list(found.newest), "limits": limits})
 
 
 def warnings(ours: Imports, theirs: Imports | None) -> Iterator[str]:
     """For a verdict: a code and how much."""
     for code, found in (("imported_ratings", ours), ("baseline_imported_ratings", theirs)):
-        if found is not None and found.times:
-            yield f"{code}: human {found.human}, judge {found.judge}, replaced {found.replaced}"
-
-
-def sentences(found: Imports, whose: str) -> Iterator[str]:
-    """The same in words."""
-    if not found.times:
-        return
-    some = [f"{n:,} of {who}" for n, who in ((found.human, "people"), (found.judge, "judges")) if n]
-    replaced = f", {found.replaced:,} of them in place of others" if found.replaced else ""
-    listed = f"; the newest {LISTED} of {found.times:,} entries are listed" if found.times > LISTED else ""
-    yield f"Ratings {whose} were imported: {' and '.join(some)}{replaced}{listed}."
-    if found.sampled:
-        yield f"That dialogues {whose} were drawn at random for people is said by an import; nobody checks it."
-    if found.left_out:
-        yield f"Imported ratings of judges {whose} count in no score: it has judges of its own."
+        if found is not None and found.totals.times:
+            total = found.totals
+            yield f"{code}: human {total.human}, judge {total.judge}, replaced {total.replaced}"

@@ -14,6 +14,7 @@ import orjson
 from esrp.api import RaterKind
 from esrp.errors import Fault, InvalidInput, NotFound
 from esrp.metrics import METRIC_IDS
+from esrp.text import unguarded
 from services.analytics.imports.judge_names import Reserved
 from services.kit.ids import decode, encode
 
@@ -21,7 +22,6 @@ L = TypeVar("L")
 T = TypeVar("T")
 P = ParamSpec("P")
 LISTED = 100  # faults; a file with more is wrong as a whole
-QUOTED = re.compile(r"'+[=+\-@]")
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = Iterator[tuple[int, Record]]
@@ -171,8 +171,7 @@ def _csv(body: bytes, columns: Columns, ignored: dict[str, None], wrong: list[Wr
 
 def _unquoted(field: str) -> str:
     """Without the apostrophe that an export puts before what a spreadsheet would take for a formula."""
-    value = field.strip()
-    return value[1:] if QUOTED.match(value) else value
+    return unguarded(field.strip())
 
 
 def _wrong_header(header: Sequence[str], columns: Columns) -> str | None:

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from esrp.api import (
     Choice,
     Coverage,
@@ -23,19 +21,20 @@ from esrp.api import (
 from esrp.api import Form as FormOut
 from esrp.api import Intervals as Bounds
 from esrp.canonical import digest
-from esrp.families import warnings_in
+from esrp.families import Relative, relatives_in
+from esrp.limits import Limit, limit
 from esrp.metrics import METRIC_IDS
 from esrp.paper_tables import published
-from esrp.stats import METHOD, Interval, Labels, Rating, Ratings, Score, Scores, table
+from esrp.stats import METHOD, Labels, Rating, Ratings, Score, Scores, Table, table
 from esrp.stats.diversity import BatchRating, DiversityScore, diversity_sha256, rated_diversity
+from esrp.stats.missing import missing_ratings
+from esrp.text import bounds, rounded
 from services.analytics.gates.examples import examples
 from services.analytics.report.calibration import Calibration, calibrated
 from services.analytics.report.replies import Wording
 from services.analytics.store import Agreed, Fields
 from services.kit.ids import encode
 
-DIGITS = 10  # of every number in a report (STATISTICS 3)
-UNMEASURED = "How well the judge agrees with people has not been measured here"
 GROUPS = ("character", "persona", "emotion", "location")
 
 
@@ -60,33 +59,70 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A report, the hash of the ratings in it, and whose agreement belongs to it."""
+    """A report whose ``limits`` are still facts, the hash of the ratings in it, and whose agreement belongs to it."""
 
     report: Report
+    limits: tuple[Limit, ...]
     ratings_sha256: str
     agreed: Agreed | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was computed of the material."""
+
+    raters: Raters | None
+    ratings: Ratings
+    table: Table
+    coverage: Coverage
+    calibration: Calibration | None
+    diversity: Diversity | None
+    agreed: Agreed | None
+
+    @property
+    def scores(self) -> Scores:
+        """As the raters of one kind scored it."""
+        return self.table.scores[""]
+
+    @property
+    def rated(self) -> bool:
+        """Whether there is any rating."""
+        return len(self.ratings.score) > 0
+
+
 def build(material: Material) -> Made:
     """The report."""
-    run = material.run
+    found = _found(material)
+    report = _report(material, found)
+    sha256 = _sha256(material, found.ratings, report, found.calibration)
+    limits = (*_limits_of_ratings(material, found), *_limits_of_run(material, found))
+    return Made(report.model_copy(update={"sha256": sha256}), limits, found.ratings.sha256, found.agreed)
+
+
+def _found(material: Material) -> _Found:
     of = {kind: Ratings.of(rows) for kind, rows in material.ratings.items() if rows}
     calibration = calibrated(of, material.ratings, material.sampling)
     raters = _chosen(material.raters, of, calibration)
     kind: RaterKind | None = "judge" if raters == "calibrated" else raters
     ratings = of[kind] if kind in of else Ratings.of([])
-    planned = max(run["plan"]["dialogues"], len(material.dialogues))
+    planned = max(material.run["plan"]["dialogues"], len(material.dialogues))
     lacking = _missing_ratings(material, kind, ratings, planned)
     labelled = {by: labels(by, material.scenarios) for by in GROUPS}
-    tabled = table({"": ratings}, groups=labelled, missing={"": lacking})
-    found = tabled.scores[""]
-    coverage = _coverage(material, kind, ratings, planned)
-    numbers = _estimates(found)
-    if raters == "calibrated":
-        numbers = calibration.estimates() if calibration else _estimates(table({"": Ratings.of([])}).scores[""])
-    method = dict(sorted({**asdict(METHOD), "seed": found.seed}.items()))
-    diversity = _diversity(material)
-    report = Report(
+    return _Found(
+        raters=raters,
+        ratings=ratings,
+        table=table({"": ratings}, groups=labelled, missing={"": lacking}),
+        coverage=_coverage(material, kind, ratings, planned),
+        calibration=calibration,
+        diversity=_diversity(material),
+        agreed=_agreed(raters, of),
+    )
+
+
+def _report(material: Material, found: _Found) -> Report:
+    run, calibration, form = material.run, found.calibration, material.wording.form
+    groups = found.table.groups.items()
+    return Report(
         run=encode("run", run["id"]),
         suite=run["suite_label"],
         candidate=run["candidate_name"],
@@ -94,24 +130,22 @@ def build(material: Material) -> Made:
         judges=[
             ReportJudge(id=f"jdg_{name}", validated=False, card=f"/v1/judges/jdg_{name}/card") for name in run["judges"]
         ],
-        coverage=coverage,
-        raters=raters,
-        diversity=diversity,
+        coverage=found.coverage,
+        raters=found.raters,
+        diversity=found.diversity,
         calibrated=calibration and calibration.out(),
         judges_against_humans=calibration and calibration.against_humans(),
-        groups={by: {label: _group(of[""]) for label, of in parts.items()} for by, parts in tabled.groups.items()},
-        examples=examples(ratings),
-        published=published(run["suite_label"], raters),
-        lengths=Lengths(**{name: getattr(material.wording.form, name) for name in ("replies", "inside", "median")}),
+        groups={by: {label: _group(of[""]) for label, of in parts.items()} for by, parts in groups},
+        examples=examples(found.ratings),
+        published=published(run["suite_label"], found.raters),
+        lengths=Lengths(replies=form.replies, inside=form.inside, median=form.median),
         form=_form(material.wording),
         manifest=run["manifest"],
-        method=method,
-        limits=list(_limits(material, raters, ratings, coverage, found, calibration, diversity)),
+        method=dict(sorted({**asdict(METHOD), "seed": found.scores.seed}.items())),
+        limits=[],
         sha256="",
-        **numbers,
+        **_numbers(found),
     )
-    sha256 = _sha256(material, ratings, report, calibration)
-    return Made(report.model_copy(update={"sha256": sha256}), ratings.sha256, _agreed(raters, of))
 
 
 def _chosen(asked: Choice, of: Mapping[RaterKind, Ratings], calibration: Calibration | None) -> Raters | None:
@@ -158,6 +192,15 @@ def _sha256(material: Material, ratings: Ratings, report: Report, calibration: C
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
+def _numbers(found: _Found) -> dict[str, Any]:
+    """Overall, dimensions and metrics; where calibrated ones were asked for and there are none, nothing."""
+    if found.raters != "calibrated":
+        return _estimates(found.scores)
+    if found.calibration is not None:
+        return found.calibration.estimates()
+    return _estimates(table({"": Ratings.of([])}).scores[""])
+
+
 def _estimates(found: Scores) -> dict[str, Any]:
     return {
         "overall": estimate(found.overall),
@@ -177,16 +220,6 @@ def estimate(score: Score) -> Estimate:
         ci=Bounds(**ci),
         worst=bounds(score.worst),
     )
-
-
-def rounded(number: float | None) -> float | None:
-    """To the digits of a report."""
-    return None if number is None else round(number, DIGITS)
-
-
-def bounds(interval: Interval | None) -> tuple[float, float] | None:
-    """To the digits of a report."""
-    return None if interval is None else (round(interval.low, DIGITS), round(interval.high, DIGITS))
 
 
 def _diversity(material: Material) -> Diversity | None:
@@ -241,15 +274,9 @@ def _form(wording: Wording) -> FormOut:
 
 
 def _missing_ratings(material: Material, kind: RaterKind | None, ratings: Ratings, planned: int) -> dict[str, int]:
-    """How many ratings of each metric should be there and are not.
-
-    A dialogue should have one of every judge that was asked; of people, as many as a rated one has on average.
-    """
-    per_cell = ratings.dialogues
+    """By metric."""
     asked = len(material.run["judges"]) if kind == "judge" else 0
-    wanted = asked or (max(1, round(float(per_cell[per_cell > 0].mean()))) if per_cell.any() else 1)
-    lacking = np.maximum(wanted - per_cell, 0).sum(axis=0) + wanted * (planned - len(per_cell))
-    return dict(zip(METRIC_IDS, map(int, lacking), strict=True))
+    return dict(zip(METRIC_IDS, map(int, missing_ratings(ratings.dialogues, planned, asked)), strict=True))
 
 
 # --- coverage ---------------------------------------------------------------------------------------------------------
@@ -275,62 +302,64 @@ def _reason(dialogue: Fields, kind: RaterKind | None) -> str:
     return "no_valid_score" if verdicts <= {"no_valid_score", "done"} else "judge_error"
 
 
-# --- words ------------------------------------------------------------------------------------------------------------
+# --- limits -----------------------------------------------------------------------------------------------------------
 
 
-def _lacking_judges(material: Material, coverage: Coverage) -> Iterable[str]:
+def _limits_of_ratings(material: Material, found: _Found) -> Iterable[Limit]:
+    """What the report does not show because of who rated what."""
+    coverage, by = found.coverage, found.raters
+    if not found.rated:
+        yield limit("nothing_rated")
+    elif unrated := [name for name, score in found.scores.metrics.items() if score.mean is None]:
+        yield limit("metrics_not_rated", metrics=tuple(unrated))
+    if found.rated and coverage.scored < coverage.dialogues:
+        missing = coverage.dialogues - coverage.scored
+        yield limit("dialogues_not_scored", missing=missing, dialogues=coverage.dialogues)
+    if found.rated and by != "human":
+        yield from _lacking_judges(material, coverage)
+    if found.rated and by == "judge":
+        yield limit("judges_not_validated", judges=tuple(found.ratings.levels["rater"]))
+    if found.calibration is not None and by != "human":
+        yield found.calibration.limit
+    if found.rated and by == "calibrated":
+        yield limit("parts_as_judged")
+    overall = found.scores.overall
+    if overall.mean is not None and overall.intervals.population is None:
+        yield limit("intervals_missing")
+
+
+def _lacking_judges(material: Material, coverage: Coverage) -> Iterable[Limit]:
     """Judges that scored fewer dialogues than have a score: the others' scores stand for theirs."""
     scored: dict[str, set[str]] = {}
     for rating in material.ratings.get("judge", []):
         scored.setdefault(rating.rater, set()).add(rating.dialogue)
     for judge in material.run["judges"]:
         if (given := len(scored.get(judge, ()))) < coverage.scored:
-            yield f"Judge {judge} scored {given} of {coverage.dialogues} dialogues; elsewhere the others' scores stand."
+            yield limit("judge_scored_fewer", judge=judge, scored=given, dialogues=coverage.dialogues)
 
 
-def _limits(
-    material: Material,
-    raters: Raters | None,
-    ratings: Ratings,
-    coverage: Coverage,
-    found: Scores,
-    calibration: Calibration | None,
-    diversity: Diversity | None,
-) -> Iterable[str]:
-    """What the report does not show, in words."""
-    run, rated = material.run, len(ratings.score) > 0
-    if not rated:
-        yield "Nothing is rated yet: there are no scores."
-    elif lacking := [name for name, score in found.metrics.items() if score.mean is None]:
-        yield f"Nobody rated {', '.join(lacking)}: what they are part of has no score."
-    if rated and coverage.scored < coverage.dialogues:
-        yield (
-            f"{coverage.dialogues - coverage.scored} of {coverage.dialogues} dialogues have no score; `worst` says what"
-            " the means would be if all their ratings were 1, or all 5."
-        )
-    if raters != "human" and rated:
-        yield from _lacking_judges(material, coverage)
-    if raters == "judge" and rated:
-        yield f"{UNMEASURED} ({', '.join(ratings.levels['rater'])}): its scores may be biased."
-    if calibration is not None and raters != "human":
-        yield calibration.limit
-    if raters == "calibrated" and rated:
-        yield "Groups and examples are as judges rated them; people correct overall, dimensions and metrics alone."
-    if found.overall.mean is not None and found.overall.intervals.population is None:
-        yield "There are too few characters or scenarios for every interval; those that are missing are empty."
+def _limits_of_run(material: Material, found: _Found) -> Iterable[Limit]:
+    """What the report does not show because of what was played, and how."""
+    run, suite = material.run, material.run["suite_label"]
     if any(dialogue["own_log"] for dialogue in material.dialogues):
-        yield "Conversations from own logs have no scenario: each is its own cluster; `suite` speaks of more of them."
+        yield limit("own_logs")
     if run["experimental"]:
-        yield f"The suite {run['suite_label']} is experimental."
-    yield from warnings_in(dict(run))
-    yield f"It speaks of the characters and situations of {run['suite_label']}; other cultures may differ."
+        yield limit("suite_experimental", suite=suite)
+    yield from map(_of_family, relatives_in(dict(run)))
+    yield limit("suite_alone", suite=suite)
     # What another run has played, judged anew, has that run's simulator in its manifest.
     if run["transcript_id"] is not None and run["manifest"].get("simulator", "imported") == "imported":
-        yield "The conversations were recorded elsewhere; how they came about is not known here."
+        yield limit("recorded_elsewhere")
     else:
-        yield f"Conversations longer than {run['rounds']} rounds are not measured."
-    if diversity is None:
-        yield "How much replies differ from one another (diversity) is not measured."
-    elif diversity.kind == "automatic":
-        yield "Diversity is counted from how replies open, 0 to 1; nobody rated it, and it is no score from 1 to 5."
-    yield "Safety is not measured."
+        yield limit("rounds", rounds=run["rounds"])
+    if found.diversity is None:
+        yield limit("diversity_not_measured")
+    elif found.diversity.kind == "automatic":
+        yield limit("diversity_counted")
+    yield limit("safety_not_measured")
+
+
+def _of_family(found: Relative) -> Limit:
+    if found.judge is None:
+        return limit("simulator_of_family", model=found.model, family=found.family)
+    return limit("judge_of_family", judge=found.judge, model=found.model, family=found.family)

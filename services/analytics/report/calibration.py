@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from esrp.api import AgainstHumansOut, CalibratedEstimate, CalibratedOut, Estimate, RaterKind
 from esrp.api import Intervals as Bounds
-from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
-from esrp.stats import Calibrated, Calibrations, Interval, Rating, Ratings, against_humans, calibrations
+from esrp.limits import Limit, limit
+from esrp.metrics import DIMENSIONS, METRIC_IDS, columns_of
+from esrp.stats import Calibrated, Calibrations, Rating, Ratings, against_humans, calibrations
 from esrp.stats.calibration import FEWEST
 from esrp.stats.intervals import mean_of
+from esrp.text import bounds, rounded
 
-DIGITS = 10
 NEARLY = 0.95  # of the judged dialogues: even of careful raters a few ratings are missing
 Sampling = Literal["random", "drawn", "all"]
 NOTHING = Calibrations(None, dict.fromkeys(DIMENSIONS), dict.fromkeys(METRIC_IDS))
@@ -38,38 +39,34 @@ class Calibration:
         return self.found.overall if self.found else None
 
     @property
-    def limit(self) -> str:
-        """What is to be known of the human part, in words."""
-        part = f"{len(self.labels.levels['dialogue'])} of {len(self.judge.levels['dialogue'])} judged dialogues"
+    def limit(self) -> Limit:
+        """What is to be known of the human part."""
+        part = {"rated": len(self.labels.levels["dialogue"]), "judged": len(self.judge.levels["dialogue"])}
         if self.sampling is None:
-            return (
-                f"People rated {part}, and nobody says that these were drawn at random, so their ratings correct no"
-                " mean; an import with ?sampling=random says so."
-            )
+            return limit("people_not_sampled", **part)
         if self.overall is None:
-            return f"People rated {part}: under {FEWEST} of a metric are too few to correct the judge's means."
+            return limit("people_too_few", **part, fewest=FEWEST)
         if self.sampling == "all":
-            return "People rated every judged dialogue; the calibrated means are theirs."
-        chosen = "were drawn by the service" if self.sampling == "drawn" else "are said to be drawn at random"
-        return f"People rated {part}, which {chosen}; the calibrated means rest on that."
+            return limit("people_rated_all")
+        return limit("people_drawn" if self.sampling == "drawn" else "people_random", **part)
 
     def out(self) -> CalibratedOut:
         """Side by side, as clients see it."""
         found = self.found or NOTHING
         return CalibratedOut(
             sampling=self.sampling,
-            overall=self._row(METRIC_IDS, found.overall),
-            dimensions={name: self._row(metrics_of(name), found.dimensions[name]) for name in DIMENSIONS},
-            metrics={name: self._row([name], found.metrics[name]) for name in METRIC_IDS},
+            overall=self._row("overall", found.overall),
+            dimensions={name: self._row(name, found.dimensions[name]) for name in DIMENSIONS},
+            metrics={name: self._row(name, found.metrics[name]) for name in METRIC_IDS},
         )
 
     def estimates(self) -> dict[str, Any]:
         """The calibrated means as a report's estimates."""
         found = self.found or NOTHING
         return {
-            "overall": self._estimate(METRIC_IDS, found.overall),
-            "dimensions": {name: self._estimate(metrics_of(name), found.dimensions[name]) for name in DIMENSIONS},
-            "metrics": {name: self._estimate([name], found.metrics[name]) for name in METRIC_IDS},
+            "overall": self._estimate("overall", found.overall),
+            "dimensions": {name: self._estimate(name, found.dimensions[name]) for name in DIMENSIONS},
+            "metrics": {name: self._estimate(name, found.metrics[name]) for name in METRIC_IDS},
         }
 
     def against_humans(self) -> dict[str, dict[str, AgainstHumansOut]]:
@@ -77,34 +74,34 @@ class Calibration:
         judges = self.judge.levels["rater"]
         return {
             judge: {
-                metric: AgainstHumansOut.model_validate({k: _rounded(v) for k, v in asdict(found).items()})
+                metric: AgainstHumansOut.model_validate({k: rounded(v) for k, v in asdict(found).items()})
                 for metric, found in against_humans(self.everyone, judge).items()
             }
             for judge in judges
         }
 
-    def _row(self, metrics: Sequence[str], found: Calibrated | None) -> CalibratedEstimate:
-        columns = [METRIC_IDS.index(metric) for metric in metrics]
+    def _row(self, endpoint: str, found: Calibrated | None) -> CalibratedEstimate:
+        columns = columns_of(endpoint)
         n_human = int((self.labels.dialogues > 0).sum(axis=0)[columns].min())
         return CalibratedEstimate(
-            judge_mean=_rounded(mean_of(self.judge.units, columns)),
-            human_mean=_rounded(mean_of(self.labels.units, columns)),
-            mean=_rounded(found.mean) if found else None,
-            se=_rounded(found.se) if found else None,
-            ci=Bounds(suite=_bounds(found.interval) if found else None, dialogue=None, population=None),
+            judge_mean=rounded(mean_of(self.judge.units, columns)),
+            human_mean=rounded(mean_of(self.labels.units, columns)),
+            mean=rounded(found.mean) if found else None,
+            se=rounded(found.se) if found else None,
+            ci=Bounds(suite=bounds(found.interval) if found else None, dialogue=None, population=None),
             n_human=found.n_human if found else n_human,
-            lambda_=_rounded(found.lambda_) if found else None,
+            lambda_=rounded(found.lambda_) if found else None,
         )
 
-    def _estimate(self, metrics: Sequence[str], found: Calibrated | None) -> Estimate:
-        columns = [METRIC_IDS.index(metric) for metric in metrics]
+    def _estimate(self, endpoint: str, found: Calibrated | None) -> Estimate:
+        columns = columns_of(endpoint)
         rated = self.both.dialogues[:, columns]
         return Estimate(
-            mean=_rounded(found.mean) if found else None,
+            mean=rounded(found.mean) if found else None,
             n=int(rated.any(axis=1).sum()),
             ratings=int(rated.sum()),
-            se=_rounded(found.se) if found else None,
-            ci=Bounds(suite=_bounds(found.interval) if found else None, dialogue=None, population=None),
+            se=rounded(found.se) if found else None,
+            ci=Bounds(suite=bounds(found.interval) if found else None, dialogue=None, population=None),
             worst=None,
         )
 
@@ -161,11 +158,3 @@ def _rated_all(judged: set[str], rows: Sequence[Rating]) -> bool:
             by_metric.setdefault(row.metric, set()).add(row.dialogue)
     everywhere = bool(judged) and judged == set().union(*by_metric.values())
     return everywhere and all(len(rated) >= NEARLY * len(judged) for rated in by_metric.values())
-
-
-def _rounded(number: float | None) -> Any:
-    return None if number is None else number if isinstance(number, int) else round(number, DIGITS)
-
-
-def _bounds(interval: Interval | None) -> tuple[float, float] | None:
-    return None if interval is None else (round(interval.low, DIGITS), round(interval.high, DIGITS))

@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import FINAL, AgreementOut, AlphaByCharacter, Choice, RaterKind, Report
 from esrp.diversity import prepare
+from esrp.limits import Limit, dumped, loaded
 from esrp.stats import Agreement, Rating, Ratings, agreement
+from esrp.text import bounds, rounded
 from services.analytics import store
 from services.analytics.report import replies
-from services.analytics.report.build import Made, Material, bounds, build, rounded
+from services.analytics.report.build import Made, Material, build
 from services.analytics.report.replies import Wording
 from services.analytics.resources import Resources
 from services.analytics.store import Agreed, Fields
@@ -24,10 +26,11 @@ TRIES = 3  # that a report is made anew because its ratings changed while it was
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A run as far as its judges' cards need it, and its report."""
+    """A run as far as its judges' cards need it, and its report, whose ``limits`` are not in words yet."""
 
-    run: RowMapping
+    run: Fields
     report: Report
+    limits: tuple[Limit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ async def read(resources: Resources, run_id: UUID, tenant_id: UUID, raters: Choi
     """The report as things stand; that of a final run is kept, and made again when its ratings change."""
     async with reading(resources.engine) as tx:
         if raters == "auto" and (kept := await store.report(tx, run_id, tenant_id)) is not None:
-            return Read(kept, _loaded(kept))
+            return _loaded(kept)
         run = await store.run(tx, run_id, tenant_id)
     if run is None:
         return None
@@ -55,15 +58,15 @@ async def read(resources: Resources, run_id: UUID, tenant_id: UUID, raters: Choi
         async with resources.turn(run_id):  # whoever waits finds what the first has made
             async with reading(resources.engine) as tx:
                 kept = await store.report(tx, run_id, tenant_id)
-            return Read(run, await summarise(resources, run)) if kept is None else Read(kept, _loaded(kept))
+            return await summarise(resources, run) if kept is None else _loaded(kept)
     async with resources.engine.begin() as tx:
         given = await _given(tx, run, raters)
     made, _ = await asyncio.to_thread(_make, given)
     async with reading(resources.engine) as tx:
-        return Read(run, await _with_agreement(tx, run, made))
+        return await _with_agreement(tx, run, made)
 
 
-async def summarise(resources: Resources, run: Fields) -> Report:
+async def summarise(resources: Resources, run: Fields) -> Read:
     """Take over what the judges said, make the report of the run and keep it.
 
     Nothing is locked while it is made. If the ratings change meanwhile it is made again, and not kept in the end.
@@ -177,28 +180,31 @@ def _make(given: Given) -> tuple[Made, Wording | None]:
 
 async def _keep(tx: AsyncConnection, run: Fields, made: Made) -> None:
     document = made.report.model_dump_json().encode()
-    await store.save_report(tx, run, document, made.ratings_sha256, made.report.sha256, made.agreed)
+    await store.save_report(
+        tx, run, document, dumped(made.limits), made.ratings_sha256, made.report.sha256, made.agreed
+    )
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------
 
 
-def _loaded(kept: RowMapping) -> Report:
+def _loaded(kept: RowMapping) -> Read:
     """A stored report, with the run's status of now and the agreement of its ratings, if that is known."""
     agreed = kept["agreement"]
-    return Report.model_validate_json(kept["document"]).model_copy(
-        update={
-            "status": kept["status"],
-            "agreement": None if agreed is None else AgreementOut.model_validate_json(agreed),
-        }
-    )
+    now = {
+        "status": kept["status"],
+        "agreement": None if agreed is None else AgreementOut.model_validate_json(agreed),
+    }
+    report = Report.model_validate_json(kept["document"]).model_copy(update=now)
+    return Read(kept, report, loaded(kept["limits"]))
 
 
-async def _with_agreement(tx: AsyncConnection, run: Fields, made: Made) -> Report:
+async def _with_agreement(tx: AsyncConnection, run: Fields, made: Made) -> Read:
     if made.agreed is None:
-        return made.report
+        return Read(run, made.report, made.limits)
     found = await store.agreement(tx, run["id"], made.agreed)
-    return made.report.model_copy(update={"agreement": None if found is None else AgreementOut.model_validate(found)})
+    agreement = None if found is None else AgreementOut.model_validate(found)
+    return Read(run, made.report.model_copy(update={"agreement": agreement}), made.limits)
 
 
 def _agreements(rows: Mapping[RaterKind, Sequence[Rating]]) -> dict[Agreed, AgreementOut]:
@@ -211,16 +217,12 @@ def _agreements(rows: Mapping[RaterKind, Sequence[Rating]]) -> dict[Agreed, Agre
 
 def _agreement(kind: RaterKind, found: Agreement) -> AgreementOut:
     by_character = found.alpha_by_character
-    numbers = {
-        name: value if isinstance(value, int) else rounded(value)
-        for name, value in asdict(found).items()
-        if name != "alpha_by_character"
-    }
+    numbers = {name: rounded(value) for name, value in asdict(found).items() if name != "alpha_by_character"}
     return AgreementOut(
         kind=kind,
         alpha_by_character=by_character
         and AlphaByCharacter(
-            mean=round(by_character.mean, 10),
+            mean=rounded(by_character.mean),
             ci=bounds(by_character.interval),
             characters=by_character.characters,
         ),

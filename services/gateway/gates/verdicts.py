@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.api import GateVerdict
 from esrp.errors import EsrpError, InvalidInput, NotFound, Unavailable
 from esrp.policies import Policy
+from esrp.verdict import Decided, worded
 from services.gateway.gates import policies, sentinel
 from services.gateway.resources import Resources
 from services.gateway.runs import store
@@ -99,7 +100,7 @@ async def last(tx: AsyncConnection, run: RowMapping) -> GateVerdict | None:
         "SELECT document FROM analytics.gates_v1 WHERE run_id = :run ORDER BY created_at DESC, id DESC LIMIT 1",
         run=run["id"],
     )
-    return GateVerdict.model_validate(found["document"]) if found else None
+    return worded(Decided.model_validate(found["document"])) if found else None
 
 
 # --- a run's own gate -------------------------------------------------------------------------------------------------

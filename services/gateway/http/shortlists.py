@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from esrp import api
 from esrp.errors import WrongState
+from esrp.render.shortlist import csv_table, markdown
 from services.gateway.http.api import Key, Limit, Reader, Res, Writer
 from services.gateway.http.idempotency import once
 from services.gateway.http.paging import cursor, place
@@ -110,7 +111,7 @@ async def read_shortlist(
         runs = await shortlists.runs(tx, found)
     shortlist = await shortlists.read(resources.peers, found, runs)
     if format == "md":
-        return Response(shortlists.as_markdown(shortlist), media_type="text/markdown")
+        return Response(markdown(shortlist), media_type="text/markdown")
     if format == "csv":
-        return Response(shortlists.as_csv(shortlist), media_type="text/csv")
+        return Response(csv_table(shortlist), media_type="text/csv")
     return Response(shortlist.model_dump_json(), media_type="application/json")

@@ -1,10 +1,7 @@
 """A shortlist: a panel's run over each of many candidates, and the best of them as in the paper's Table 4."""
 
 import asyncio
-import csv
-from collections.abc import Iterator, Mapping, Sequence
-from io import StringIO
-from typing import Any
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from sqlalchemy import RowMapping
@@ -22,7 +19,7 @@ from esrp.api import (
     TranscriptCandidate,
 )
 from esrp.errors import EsrpError, InvalidInput, NotFound
-from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
+from esrp.metrics import DIMENSIONS, METRIC_IDS
 from esrp.paper_tables import published
 from services.gateway.resources import Resources
 from services.gateway.runs import start
@@ -32,10 +29,6 @@ from services.kit.db import count, row, rows
 from services.kit.ids import encode, uuid7
 
 AT_ONCE = 4  # reports asked of the analytics service
-
-# A dimension stands behind its three metrics, as in the paper.
-COLUMNS = (*(name for dimension in DIMENSIONS for name in (*metrics_of(dimension), dimension)), "overall")
-HEADER = ("place", "candidate", *COLUMNS, "ci_low", "ci_high", "scored", "dialogues", "kept", "status", "run")
 
 
 # --- asking for one ---------------------------------------------------------------------------------------------------
@@ -192,80 +185,3 @@ def _row(run: RowMapping, report: Report | None) -> ShortlistRow:
         scored=report.coverage.scored if report else 0,
         dialogues=run["plan"]["dialogues"],
     )
-
-
-# --- as a table -------------------------------------------------------------------------------------------------------
-
-
-def as_csv(shortlist: Shortlist) -> str:
-    """A line a candidate: Table 4's columns, then the run, its status and whether it is kept."""
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(HEADER)
-    for found in shortlist.rows:
-        low, high = found.ci or (None, None)
-        cells = [found.place, _plain(found.candidate), *_values(found), low, high, found.scored, found.dialogues]
-        writer.writerow([*cells, _yes(found.kept), found.status, found.run])
-    return out.getvalue()
-
-
-def as_markdown(shortlist: Shortlist) -> str:
-    """Table 4's columns with two decimals; below it what it rests on, and for `chatanime` the paper's own rows."""
-    judges = ", ".join(shortlist.judges)
-    lines = [f"# Shortlist {shortlist.name or shortlist.id}", ""]
-    lines += [f"{shortlist.suite}, panel: {judges}; the best {shortlist.keep} are kept ({shortlist.status}).", ""]
-    lines += [*_table(_markdown_row(found) for found in shortlist.rows), *_incomplete(shortlist.rows)]
-    if shortlist.published is not None:
-        printed = shortlist.published
-        lines += ["", f"For reference, {printed.title} of {printed.source}, rated by {printed.raters}, not here:", ""]
-        lines += list(
-            _table(
-                (line.candidate, *_cells({**line.metrics, **line.dimensions, "overall": line.overall}), "")
-                for line in printed.rows
-            )
-        )
-    return "\n".join([*lines, ""])
-
-
-def _incomplete(found: Sequence[ShortlistRow]) -> Iterator[str]:
-    """Whose means stand on fewer dialogues than the others', and on how many."""
-    short = [one for one in found if one.scored < one.dialogues]
-    if short:
-        yield ""
-    for one in short:
-        yield f"- {_markdown_name(one)}: {one.status}, {one.scored} of {one.dialogues} dialogues scored"
-
-
-def _markdown_name(found: ShortlistRow) -> str:
-    return found.candidate.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-
-
-def _markdown_row(found: ShortlistRow) -> tuple[str, ...]:
-    values = _cells(dict(zip(COLUMNS, _values(found), strict=True)))
-    return (f"{found.place or ''} {_markdown_name(found)}".strip(), *values, _yes(found.kept))
-
-
-def _table(body: Iterator[tuple[str, ...]]) -> Iterator[str]:
-    header = ("candidate", *COLUMNS, "kept")
-    yield "| " + " | ".join(header) + " |"
-    yield "| --- |" + " ---: |" * len(COLUMNS) + " --- |"
-    for cells in body:
-        yield "| " + " | ".join(cells) + " |"
-
-
-def _values(found: ShortlistRow) -> list[float | None]:
-    by_name: dict[str, Any] = {**found.metrics, **found.dimensions, "overall": found.overall}
-    return [by_name[name] for name in COLUMNS]
-
-
-def _cells(values: Mapping[str, float | None]) -> list[str]:
-    return ["" if (value := values[name]) is None else f"{value:.2f}" for name in COLUMNS]
-
-
-def _yes(kept: bool | None) -> str:
-    return "" if kept is None else "yes" if kept else "no"
-
-
-def _plain(name: str) -> str:
-    """A name that a spreadsheet would take for a formula begins with an apostrophe."""
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name

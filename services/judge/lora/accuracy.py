@@ -16,6 +16,7 @@ from esrp.stats.agreement import quadratic_kappa
 from esrp.stats.bootstrap import key, resampled
 from esrp.stats.intervals import CONFIDENCE, intervals, mean_of
 from esrp.stats.ratings import Floats, Units
+from esrp.text import NONE, number
 
 AVERAGE = "average"
 NOTHING = 1e-9  # an interval narrower than this has no width but rounding
@@ -198,7 +199,7 @@ def _beside(judged: Sequence[Judged]) -> list[str]:
         (one.judge, [_both(one.metrics[metric]) for metric in METRIC_IDS] + [_both(one.average)]) for one in judged
     ]
     for judge, cells in published().items():
-        said = [f"{cells[name].acc:.2f}/{cells[name].acc_soft:.2f}" for name in (*METRIC_IDS, AVERAGE)]
+        said = [f"{number(cells[name].acc)}/{number(cells[name].acc_soft)}" for name in (*METRIC_IDS, AVERAGE)]
         columns.append((f"paper: {judge}", said))
     widths = [max(len(name), 11) + 2 for name, _ in columns]
     lines = [f"{'acc/acc_soft':<24}" + "".join(f"{name:<{w}}" for (name, _), w in zip(columns, widths, strict=True))]
@@ -209,4 +210,4 @@ def _beside(judged: Sequence[Judged]) -> list[str]:
 
 
 def _both(of: Accuracy) -> str:
-    return "–" if of.acc.mean is None else f"{of.acc.mean:.2f}/{of.acc_soft.mean:.2f}"
+    return NONE if of.acc.mean is None else f"{number(of.acc.mean)}/{number(of.acc_soft.mean)}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from esrp.api import CalibratedEstimate, Diversity, Estimate, Example, PublishedRow, Report
 from esrp.metrics import DIMENSIONS, METRIC_IDS
+from esrp.text import NONE, cell, interval, number, table_row
 
 
 def markdown(report: Report) -> str:
@@ -58,11 +59,9 @@ def _scores(report: Report) -> Iterator[str]:
 
 def _row(name: str, estimate: Estimate) -> str:
     ci = estimate.ci
-    intervals = (interval(bounds) for bounds in (ci.suite, ci.dialogue, ci.population))
-    worst = interval(estimate.worst)
-    return (
-        f"| {name} | {number(estimate.mean)} | {' | '.join(intervals)} | {estimate.n} | {estimate.ratings} | {worst} |"
-    )
+    intervals = [interval(bounds) for bounds in (ci.suite, ci.dialogue, ci.population)]
+    counts = str(estimate.n), str(estimate.ratings)
+    return table_row([name, number(estimate.mean), *intervals, *counts, interval(estimate.worst)])
 
 
 def _diversity(found: Diversity | None) -> Iterator[str]:
@@ -95,8 +94,8 @@ def _calibrated(report: Report) -> Iterator[str]:
     yield "| --- | ---: | ---: | ---: | --- | ---: | ---: |"
     rows: Mapping[str, CalibratedEstimate] = {"overall": found.overall, **found.dimensions, **found.metrics}
     for name, of in rows.items():
-        means = " | ".join(number(mean) for mean in (of.judge_mean, of.human_mean, of.mean))
-        yield f"| {name} | {means} | {interval(of.ci.suite)} | {of.n_human} | {number(of.lambda_)} |"
+        means = map(number, (of.judge_mean, of.human_mean, of.mean))
+        yield table_row([name, *means, interval(of.ci.suite), str(of.n_human), number(of.lambda_)])
     yield ""
 
 
@@ -114,7 +113,7 @@ def _agreement(report: Report) -> Iterator[str]:
     yield "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     numbers = [found.qwk, found.icc, found.acc, found.acc_soft, found.weighted_tau, found.weighted_tau_null]
     mean = by_character and f"{number(by_character.mean)} {interval(by_character.ci)}"
-    yield _cells([number(found.krippendorff_alpha), mean or "–", *map(number, numbers)])
+    yield table_row([number(found.krippendorff_alpha), mean or NONE, *map(number, numbers)])
     yield ""
     yield "`weighted_tau` is not 0 where raters are independent: read it beside `weighted_tau_null`."
     yield ""
@@ -129,7 +128,7 @@ def _against_humans(report: Report) -> Iterator[str]:
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     for judge, metrics in report.judges_against_humans.items():
         for name, of in metrics.items():
-            yield _cells([cell(judge), name, str(of.n), *map(number, (of.acc, of.acc_soft, of.bias, of.qwk))])
+            yield table_row([cell(judge), name, str(of.n), *map(number, (of.acc, of.acc_soft, of.bias, of.qwk))])
     yield ""
 
 
@@ -138,13 +137,13 @@ def _groups(report: Report) -> Iterator[str]:
         if groups:
             yield f"## By {by}"
             yield ""
-            yield f"| {by} | overall | suite | dialogues | {' | '.join((*DIMENSIONS, *METRIC_IDS))} |"
+            yield table_row([by, "overall", "suite", "dialogues", *DIMENSIONS, *METRIC_IDS])
             yield f"| --- | ---: | --- | ---: |{' ---: |' * (len(DIMENSIONS) + len(METRIC_IDS))}"
             for label, of in groups.items():
                 means = [number(mean) for mean in (*of.dimensions.values(), *of.metrics.values())]
                 overall = of.overall
                 what = [cell(label), number(overall.mean), interval(overall.ci.suite), str(overall.n)]
-                yield _cells([*what, *means])
+                yield table_row([*what, *means])
             yield ""
 
 
@@ -159,7 +158,7 @@ def _examples(report: Report) -> Iterator[str]:
     yield "| | best | worst |"
     yield "| --- | --- | --- |"
     for name, found in report.examples.items():
-        yield _cells([name, _links(found.best), _links(found.worst)])
+        yield table_row([name, _links(found.best), _links(found.worst)])
     yield ""
 
 
@@ -196,15 +195,16 @@ def _published(report: Report) -> Iterator[str]:
     yield f"Printed there, rated by {cell(found.raters)}; not measured here and part of no test."
     yield ""
     names = [*METRIC_IDS, *DIMENSIONS, "overall"]
-    yield f"| candidate | {' | '.join(names)} | diversity |"
+    yield table_row(["candidate", *names, "diversity"])
     yield f"| --- |{' ---: |' * (len(names) + 1)}"
-    for row in found.rows:
-        yield _cells([cell(row.candidate), *(number(_printed(row)[name]) for name in names), number(row.diversity)])
+    for line in found.rows:
+        means = (number(_printed(line)[name]) for name in names)
+        yield table_row([cell(line.candidate), *means, number(line.diversity)])
     yield ""
 
 
-def _printed(row: PublishedRow) -> dict[str, float]:
-    return {**row.metrics, **row.dimensions, "overall": row.overall}
+def _printed(line: PublishedRow) -> dict[str, float]:
+    return {**line.metrics, **line.dimensions, "overall": line.overall}
 
 
 def _manifest(report: Report) -> Iterator[str]:
@@ -226,7 +226,7 @@ def _imported(report: Report) -> Iterator[str]:
     for one in report.imported:
         by = " ".join(filter(None, (one.by_name, f"({one.by})" if one.by else "not known")))
         numbers = [str(one.rows), str(one.replaced), one.sampling or "–"]
-        yield _cells([cell(one.rater), one.kind, one.unit, *numbers, cell(by), f"{one.at:%F %T}"])
+        yield table_row([cell(one.rater), one.kind, one.unit, *numbers, cell(by), f"{one.at:%F %T}"])
     yield ""
 
 
@@ -246,23 +246,3 @@ def _raters(report: Report) -> str:
     cards = [f"[{cell(one.id)}]({one.card}){'' if one.validated else ', not validated'}" for one in report.judges]
     judges = "judges" + (f" ({'; '.join(cards)})" if cards else "")
     return f"{judges}, corrected by people" if report.raters == "calibrated" else judges
-
-
-def number(value: float | None) -> str:
-    """Two digits, or a dash for what is unknown."""
-    return "–" if value is None else f"{value:.2f}"
-
-
-def interval(bounds: tuple[float, float] | None) -> str:
-    """In brackets, or a dash."""
-    return "–" if bounds is None else f"[{bounds[0]:.2f}, {bounds[1]:.2f}]"
-
-
-def cell(text: str) -> str:
-    """Names are the user's: they must not break out of a line, a table or code."""
-    words = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("`", "'").replace("<", "&lt;")
-    return words.replace("[", "\\[").replace("]", "\\]")
-
-
-def _cells(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

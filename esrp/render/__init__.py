@@ -1,0 +1,1 @@
+"""What people and programs read: pure functions of a report, a leaderboard, a shortlist or a breakdown."""

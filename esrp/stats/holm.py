@@ -1,0 +1,18 @@
+"""Many tests at once, and the chance of any false rejection held (Holm 1979)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
+    """Which hypotheses fall, all at once at ``alpha``.
+
+    The smallest p value is held against α / m, the next against α / (m − 1), and so on until one holds.
+    """
+    rejected = [False] * len(p_values)
+    for left, number in zip(range(len(p_values), 0, -1), np.argsort(p_values, kind="stable"), strict=True):
+        if p_values[number] > alpha / left:
+            break
+        rejected[number] = True
+    return rejected
