@@ -77,7 +77,7 @@ class Stage:
                 await asyncio.sleep(GATHER)
 
     async def _one(self, dialogue: Claimed) -> None:
-        errand = Errand(self.lease.stopped, self.purse)
+        errand = Errand(self.lease.stopped, self.purse, of=self.run["id"])
         try:
             await self._played(dialogue, errand)
             errand.settle()

@@ -119,7 +119,7 @@ class Sitting(Generic[Claimed, Given]):
                 await asyncio.sleep(GATHER)
 
     async def _one(self, claimed: Claimed) -> None:
-        errand = Errand(self._lease.stopped, self._purse)
+        errand = Errand(self._lease.stopped, self._purse, of=self._lease.run_id)
         try:
             given = await self._docket.rate(claimed, errand)
             saved = await self._saver.save(given)
