@@ -14,6 +14,7 @@ Cause = Literal["started", "doubled", "held", "grown", "refused"]
 
 START = 32
 CUT = 0.8
+CUT_AGAIN = 0.9  # where that many calls were taken the last time, too
 GROWTH = 0.05
 # Twice the calls must bring 1.2 times the answers: by Little's law the mean call may take 2 / 1.2 as long.
 SLOWER = 5 / 3
@@ -23,7 +24,7 @@ ROUND = 16  # answers at least before a step beyond that: where bursts are allow
 RECENT = 400  # calls; once there are more, they count half
 RETRIAL = 150.0  # seconds after which 1 % of refusals that have nothing to do with the load is tried anew; 5 % after 30
 WINDOW = 1.0  # seconds over which answers are counted for a rate
-RATE_CUT = 0.9
+FIRST_RATE = 0.9  # of the answers a second, counted while the endpoint refused
 # Of the rate, for each call of a second that was answered: 1 % a second, or 5 % while nothing is known.
 RATE_GROWTH, FAST_GROWTH = 0.01, 0.05
 SLOWEST = 1.0  # calls a minute
@@ -146,8 +147,10 @@ def adjusted(pace: Pace, heard: Heard, now: float, cap: int) -> tuple[Pace, Caus
 
 def _counted(pace: Pace, heard: Heard, now: float) -> Pace:
     counts = pace.counts + Counts(heard.begun, heard.refused)
-    if counts.tried >= RECENT:
-        counts = counts.last(RECENT / 2)
+    # A rate grows all the time: the calls at lower ones would hide that the present one is too high.
+    recent = RECENT / 4 if pace.rate is not None and pace.noise <= TOLERATED else RECENT
+    if counts.tried >= recent and pace.trial is None:
+        counts = counts.last(recent / 2)
     if counts.tried >= RECENT / 2 and pace.trial is None:
         pace = replace(pace, noise=min(pace.noise, counts.share))
     pace = replace(
@@ -175,7 +178,7 @@ def _lowered(pace: Pace, met: int, now: float) -> tuple[Pace, Cause | None]:
     if pace.limit == 1 and not by_rate:
         return pace, None  # until it is known how many a second it answers
     trial = Trial(pace.limit, pace.rate, met, pace.counts)
-    lower = _rated(pace) if by_rate else _at(pace, max(1, int(met * CUT)))
+    lower = _rated(pace) if by_rate else _at(pace, max(1, int(met * _cut(pace, met))))
     # What was answered before may have been a burst that the endpoint allows, so answers are counted anew.
     lower = replace(
         lower, window_at=now, window=0, per_second=None, borne_per_second=None, cut_at=now, quiet=0, steps=0
@@ -191,6 +194,10 @@ def _met(pace: Pace, heard: Heard) -> int:
     return int(max(min(heard.in_flight, pace.limit), least))
 
 
+def _cut(pace: Pace, met: int) -> float:
+    return CUT_AGAIN if abs(met - pace.met) <= 0.1 * met else CUT
+
+
 def _is_rate(pace: Pace, met: int) -> bool:
     """Whether the endpoint cannot be counting the calls in flight."""
     return pace.limit == 1 or met < pace.borne / 2 * (1 - pace.noise)
@@ -200,9 +207,9 @@ def _rated(pace: Pace) -> Pace:
     """Slower, by the rate; as many in flight as it has borne."""
     seen = pace.rate if pace.borne_per_second is None else 60 * pace.borne_per_second
     assert seen is not None  # or there would be no rate yet
-    slower = seen if pace.rate is None else max(min(seen, pace.rate), pace.rate / 2)
+    slower = seen * FIRST_RATE if pace.rate is None else max(min(seen, pace.rate) * CUT, pace.rate / 2)
     limit = max(pace.borne, pace.limit)
-    return replace(_at(pace, limit), mark=limit, rate=max(slower * RATE_CUT, SLOWEST))
+    return replace(_at(pace, limit), mark=limit, rate=max(slower, SLOWEST))
 
 
 def _as_before(pace: Pace, trial: Trial, now: float) -> Pace:

@@ -157,7 +157,7 @@ class _Client:
     def refuse(self, era: int) -> None:
         self.refused += 1
         self.busy -= 1
-        self.after(self.wait + self.dice.random() / 2, self.again)
+        self.after(self.wait * (1 + self.dice.random() / 8), self.again)
         if era != self.pace.era:
             return self.let_in()
         self.news[2] += 1
