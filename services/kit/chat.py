@@ -13,7 +13,6 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -38,6 +37,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from services.kit.net import AddressRefused, Network, guarded_connector
+from services.kit.quota import Quota, quota, retry_after
 
 LARGEST = 2 << 20  # bytes of an answer; nine explanations take 4 kB, a reply of 256 tokens 2
 MESSAGE = 300  # characters of an endpoint's own words in our message
@@ -107,7 +107,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model said. Tokens and calls include those of answers that were thrown away on the way here."""
+    """What a model said. Tokens and calls include those of answers that were thrown away on the way here.
+
+    ``quota`` is what the endpoint told with it of its limits.
+    """
 
     text: str
     finish_reason: str | None
@@ -115,6 +118,7 @@ class Reply:
     completion_tokens: int
     seconds: float
     calls: int = 1
+    quota: Quota | None = None
 
 
 Reader = Callable[[Endpoint, Mapping[str, str], bytes, float], Reply]
@@ -131,6 +135,7 @@ class ChatError(Exception):
         retryable: bool = False,
         retry_after: float | None = None,
         billed: Usage | None = None,
+        quota: Quota | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -138,6 +143,7 @@ class ChatError(Exception):
         self.retryable = retryable
         self.retry_after = retry_after
         self.billed = billed
+        self.quota = quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +199,9 @@ class ChatClient:
         status, headers, data = await self._post(endpoint, body)
         if status != 200:
             raise _refusal(endpoint, status, headers, data)
-        return (endpoint.read or _reply)(endpoint, headers, data, time.perf_counter() - started)
+        reply = (endpoint.read or _reply)(endpoint, headers, data, time.perf_counter() - started)
+        told = quota(headers)
+        return reply if told is None else replace(reply, quota=told)
 
     async def insist(
         self,
@@ -307,7 +315,8 @@ def _pause(error: ChatError, attempts: int) -> float:
     """Seconds to wait: what the endpoint asks for, else twice as long each time; never all callers at once."""
     spread = random.random() / 2  # noqa: S311 - no secret
     if error.retry_after is not None:
-        return min(error.retry_after, LONGEST_WAIT) + spread
+        wait = min(error.retry_after, LONGEST_WAIT)
+        return wait + spread * min(1.0, wait / 4)  # a last call that is refused holds up the whole run
     return min(0.5 * 2.0 ** (attempts - 1), 8.0) * (0.5 + spread)
 
 
@@ -372,9 +381,16 @@ def _not_connected(endpoint: Endpoint, error: OSError) -> ChatError:
     return _passing("connection_failed", f"no connection to {_host(endpoint)}: {error.strerror or 'unreachable'}")
 
 
-def _passing(code: str, message: str, *, retry_after: float | None = None, billed: Usage | None = None) -> ChatError:
+def _passing(
+    code: str,
+    message: str,
+    *,
+    retry_after: float | None = None,
+    billed: Usage | None = None,
+    quota: Quota | None = None,
+) -> ChatError:
     """A fault that may pass by itself."""
-    return ChatError(code, message, retryable=True, retry_after=retry_after, billed=billed)
+    return ChatError(code, message, retryable=True, retry_after=retry_after, billed=billed, quota=quota)
 
 
 def _host(endpoint: Endpoint) -> str:
@@ -393,7 +409,9 @@ def _refusal(endpoint: Endpoint, status: int, headers: Mapping[str, str], data: 
     answer = _parsed(data)
     said = _clean(endpoint, _their_words(answer, data))
     words = f": {said}" if said else ""
-    retry_after = _seconds(headers)
+    wait, told = retry_after(headers), quota(headers)
+    if wait is None and told is not None and told.pause:
+        wait = told.pause
     match status:
         case 401:
             return ChatError("unauthorized", f"the endpoint does not accept the API key (401){words}")
@@ -405,9 +423,10 @@ def _refusal(endpoint: Endpoint, status: int, headers: Mapping[str, str], data: 
         case 429 if "insufficient_quota" in _marks(answer):  # an empty account: waiting does not fill it
             return ChatError("rate_limited", f"the account has no quota left (429){words}")
         case 429:
-            return _passing("rate_limited", f"the endpoint limits the rate (429){words}", retry_after=retry_after)
+            message = f"the endpoint limits the rate (429){words}"
+            return _passing("rate_limited", message, retry_after=wait, quota=told)
         case _ if status >= 500 or status in (408, 409, 425):
-            return _passing("server_error", f"the endpoint failed ({status}){words}", retry_after=retry_after)
+            return _passing("server_error", f"the endpoint failed ({status}){words}", retry_after=wait)
         case _ if status >= 400:
             filtered = {"content_filter", "content_policy_violation"} & _marks(answer)
             code = "content_filter" if filtered else "bad_request"
@@ -445,25 +464,6 @@ def _clean(endpoint: Endpoint, text: str) -> str:
             text = text.replace(secret, "***")
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 16 * MESSAGE]).split())
     return line if len(line) <= MESSAGE else line[: MESSAGE - 1] + "…"
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    """Retry-After in seconds. A date is read by the endpoint's own clock, and by ours where it tells none."""
-    text = headers.get("Retry-After", "")
-    try:
-        seconds = float(text)
-    except ValueError:
-        until, now = _moment(text), _moment(headers.get("Date", ""))
-        seconds = -1.0 if until is None else max(0.0, until - (time.time() if now is None else now))
-    return seconds if 0 <= seconds < float("inf") else None
-
-
-def _moment(date: str) -> float | None:
-    """An HTTP date in epoch seconds; ``None`` if it is none."""
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 # --- an answer that answers -------------------------------------------------------------------------------------------

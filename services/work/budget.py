@@ -5,7 +5,7 @@ spent, what is reserved and not yet spent is held back; a dead worker's reservat
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,12 +187,13 @@ class Errand:
 
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     purse: Purse | None = None
+    of: Hashable = None
     _held: Amount = Amount()
 
-    def door(self, seats: Seats | None, body: Mapping[str, Any], role: str) -> "ErrandDoor | Seats | None":
+    def door(self, seats: Seats | None, body: Mapping[str, Any], role: str) -> "ErrandDoor | None":
         """What a call with this body has to pass: a seat at the endpoint, then the budget."""
         if self.purse is None:
-            return seats
+            return None if seats is None else ErrandDoor(self, None, seats, Amount())
         return ErrandDoor(self, self.purse, seats, bound(body, self.purse.price(role)))
 
     async def pay(self, purse: Purse, most: Amount, attempt: Attempt) -> Reply:
@@ -221,7 +222,7 @@ class ErrandDoor:
     """See ``Errand.door``."""
 
     errand: Errand
-    purse: Purse
+    purse: Purse | None
     seats: Seats | None
     most: Amount
 
@@ -229,9 +230,9 @@ class ErrandDoor:
         """Make the attempt with a seat, and with its cost held back."""
 
         async def paid() -> Reply:
-            return await self.errand.pay(self.purse, self.most, attempt)
+            return await (attempt() if self.purse is None else self.errand.pay(self.purse, self.most, attempt))
 
-        return await (paid() if self.seats is None else self.seats.call(paid, stopped))
+        return await (paid() if self.seats is None else self.seats.call(paid, stopped, self.errand.of))
 
 
 def _most(budget: Mapping[str, float | None]) -> Amount:

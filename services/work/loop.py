@@ -231,7 +231,8 @@ class _Loop(Generic[Claimed, Save]):
                 await asyncio.sleep(GATHER)
 
     async def _one(self, lane: str, claimed: Claimed) -> None:
-        held = Held(Errand(self._lease.stopped, self._purse), self._lease, self._saver)
+        errand = Errand(self._lease.stopped, self._purse, of=self._lease.subject)
+        held = Held(errand, self._lease, self._saver)
         try:
             await self._work.do(claimed, held)
             for chime in self._chimes:

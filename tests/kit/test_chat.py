@@ -27,6 +27,7 @@ from services.kit.chat import (
     storable,
     without_thoughts,
 )
+from services.kit.quota import Quota
 
 Answer = web.StreamResponse | dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[Answer]]
@@ -450,6 +451,21 @@ async def test_a_rate_limit_is_waited_out_longer_than_other_faults_but_not_for_e
     error = await failure(client.insist(await serve(limited), {}))
     assert (error.code, error.message) == ("rate_limited", "the endpoint limits the rate (429): slow down")
     assert 130 < sum(naps) <= 150
+
+
+async def test_what_an_endpoint_tells_of_its_limits_comes_with_the_reply_and_with_the_refusal(
+    serve: Serve, client: ChatClient
+) -> None:
+    told = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "0"}
+    answers = [http(200, said(), **told, **{"x-ratelimit-reset-requests": "2s"}), http(200, said())]
+    refusals = [http(429, **told, **{"x-ratelimit-reset-requests": "20s", "retry-after-ms": "1500"})]
+    refusals += [http(429, **told, **{"x-ratelimit-reset-requests": "20s"})]
+    endpoint = await serve([*answers, *refusals])
+    assert (await client.complete(endpoint, {})).quota == Quota(pause=2.0)
+    assert (await client.complete(endpoint, {})).quota is None
+    asked, told_only = [await failure(client.complete(endpoint, {})) for _ in refusals]
+    assert (asked.quota, asked.retry_after) == (Quota(pause=20.0), 1.5)
+    assert told_only.retry_after == 20.0
 
 
 async def test_an_empty_account_is_not_waited_for(serve: Serve, client: ChatClient) -> None:

@@ -266,7 +266,8 @@ async def test_an_answer_that_was_saved_starts_the_count_of_attempts_anew(stack:
 
 async def test_how_an_endpoint_was_paced_is_told_with_the_run(stack: Stack) -> None:
     run = await stack.done(await stack.run())
-    assert set(run.pacing) == {"candidate", "simulator", "judge default"} or run.pacing == {}
+    # What earlier runs at the same endpoints found holds on, so that not each of them changes anew.
+    assert set(run.pacing) <= {"candidate", "simulator", "judge default"}
     answer = await stack.client.run(run.id)
     for pace in answer.pacing.values():
         assert pace.limit == pace.history[-1].limit

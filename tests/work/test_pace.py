@@ -1,87 +1,199 @@
-"""How many calls an endpoint is given: the decisions alone, and a simulated endpoint that allows only so many."""
+"""How many calls an endpoint is given: the decisions alone, and simulated endpoints that refuse, each in its way."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
 
 import pytest
 
 from services.work.pace import START, Heard, Pace, adjusted, burst, refilled, shares
+from services.work.trial import Counts
+from tests.work.simulated import Outcome, Server, simulated
 
 
-def heard(answered: int = 0, latency: float = 0.2, **fields: int) -> Heard:
-    return Heard(answered=answered, seconds=answered * latency, saturated=True, **fields)
+def heard(answered: int = 0, latency: float = 0.2, **fields: Any) -> Heard:
+    given = {"begun": answered + fields.get("refused", 0), "saturated": True} | fields
+    return Heard(answered=answered, seconds=answered * latency, **given)
 
 
-def test_it_doubles_while_that_brings_more_answers() -> None:
-    pace, cause = adjusted(Pace(), heard(16), 1.0, 256)
-    assert (pace.limit, cause) == (32, "doubled")
-    pace, cause = adjusted(pace, heard(32), 2.0, 256)
-    assert (pace.limit, cause) == (64, "doubled")
+def test_each_answer_admits_one_call_more() -> None:
+    pace, cause = adjusted(Pace(), heard(5), 0.2, 256)
+    assert (pace.limit, cause) == (START + 5, None)
+    pace, cause = adjusted(pace, heard(START - 5), 0.21, 256)
+    assert (pace.limit, cause) == (2 * START, "doubled")
+    pace, cause = adjusted(pace, heard(64), 0.4, 256)
+    assert (pace.limit, cause) == (128, "doubled")
 
 
 def test_it_holds_once_a_doubling_only_made_calls_slower() -> None:
-    pace, _ = adjusted(Pace(), heard(16, latency=1.0), 1.0, 256)
-    pace, cause = adjusted(pace, heard(32, latency=1.9), 2.0, 256)
-    assert (pace.limit, pace.doubling, cause) == (32, False, "held")
-    assert adjusted(pace, heard(64, latency=1.9), 60.0, 256)[0].limit == 32
+    pace, _ = adjusted(Pace(), heard(START, latency=1.0), 1.0, 256)
+    pace, cause = adjusted(pace, heard(2 * START, latency=1.9), 2.0, 256)
+    assert (pace.limit, pace.doubling, cause) == (2 * START, False, "held")
+    assert adjusted(pace, heard(4 * START, latency=1.9), 60.0, 256)[0].limit == 2 * START
 
 
-def test_it_does_not_grow_where_nobody_waits_nor_before_a_full_round() -> None:
-    assert adjusted(Pace(), Heard(answered=100, seconds=20), 1.0, 256)[1] is None
-    assert adjusted(Pace(), heard(15), 1.0, 256)[1] is None
+def test_it_does_not_grow_where_nobody_waits() -> None:
+    assert adjusted(Pace(), Heard(begun=100, answered=100, seconds=20), 1.0, 256)[0].limit == START
 
 
 def test_it_never_exceeds_its_cap() -> None:
-    assert adjusted(Pace(limit=40), heard(40), 1.0, 50)[0].limit == 50
-    assert adjusted(Pace(limit=50), heard(50), 1.0, 50)[1] is None
+    assert adjusted(Pace(), heard(30), 1.0, 50)[0].limit == 50
+    assert adjusted(Pace(limit=50, mark=50), heard(50), 1.0, 50) == (
+        Pace(limit=50, mark=50, answered=50, seconds=10.0, counts=Counts(50, 0), quiet=50, window_at=1.0, **SEEN),
+        None,
+    )
 
 
-def test_a_refusal_cuts_to_four_fifths_of_what_was_in_flight() -> None:
-    pace, cause = adjusted(Pace(limit=32), heard(8, refused=3, in_flight=21), 1.0, 256)
-    assert (pace.limit, pace.doubling, cause) == (16, False, "refused")
+SEEN: dict[str, Any] = {"per_second": 50.0, "borne_per_second": 50.0}
 
 
-def test_a_refusal_of_a_few_calls_does_not_cut_below_two_fifths() -> None:
-    assert adjusted(Pace(limit=64), heard(refused=1, in_flight=2), 1.0, 256)[0].limit == 25
+def test_a_single_refusal_is_no_reason_to_slow_down() -> None:
+    pace, cause = adjusted(Pace(), heard(20, refused=1, in_flight=20), 0.2, 256)
+    assert (pace.limit, pace.era, cause) == (START + 20, 0, None)
 
 
-def test_further_refusals_within_fifteen_seconds_are_of_the_same_jam() -> None:
-    pace, _ = adjusted(Pace(limit=100), heard(refused=1, in_flight=100), 10.0, 256)
-    assert adjusted(pace, heard(refused=9, in_flight=80), 24.9, 256) == (pace, None)
-    assert adjusted(pace, heard(refused=1, in_flight=80), 25.0, 256)[0].limit == 64
+def test_refusals_lower_the_load_to_four_fifths_of_what_was_taken() -> None:
+    pace, cause = adjusted(Pace(), heard(0, begun=32, refused=12, in_flight=20), 0.05, 256)
+    assert (pace.limit, pace.era, cause) == (16, 1, "refused")
 
 
-def grown(pace: Pace, seconds: tuple[float, ...]) -> list[int]:
-    """The limits of a busy endpoint that refuses nothing, at these times."""
-    limits = []
-    for second in seconds:
-        pace, _ = adjusted(pace, heard(500), second, 256)
-        limits.append(pace.limit)
-    return limits
+def test_a_refusal_of_a_few_calls_does_not_lower_it_below_two_fifths() -> None:
+    pace, _ = adjusted(Pace(limit=64), heard(begun=64, refused=5, in_flight=2), 0.05, 256)
+    assert pace.limit == 25
 
 
-def test_after_a_cut_it_goes_half_the_way_back_at_each_step() -> None:
-    pace, _ = adjusted(Pace(limit=100), heard(refused=1, in_flight=100), 10.0, 256)
-    assert grown(pace, (12.9, 13.0, 16.0, 19.0, 22.0)) == [80, 90, 95, 97, 98]
+def lowered() -> Pace:
+    """From 32 to 24, 6 of 32 refused."""
+    pace, cause = adjusted(Pace(), heard(0, begun=32, refused=6, in_flight=30), 0.05, 256)
+    assert (pace.limit, cause) == (24, "refused")
+    return pace
 
 
-def test_near_what_was_refused_it_is_slow_until_the_jam_may_be_over_and_then_faster_and_faster() -> None:
-    pace, _ = adjusted(Pace(limit=20, doubling=False), heard(refused=1, in_flight=20), 0.0, 256)
-    assert grown(pace, (3.0, 6.0, 9.0, 12.0, 14.9)) == [18, 19, 19, 20, 20]
-    assert grown(pace, (3.0, 6.0, 15.0, 18.0, 21.0, 24.0, 27.0)) == [18, 19, 20, 21, 23, 27, 35]
+def test_where_fewer_calls_are_refused_less_the_smaller_load_stays() -> None:
+    pace, cause = adjusted(lowered(), heard(70), 1.0, 256)
+    assert (pace.trial, pace.doubling, pace.noise, cause) == (None, False, 0.0, "grown")
+    assert pace.limit == 24 + (30 - 24) // 2  # half the way back, as a round of calls was answered meanwhile
 
 
-def test_an_endpoint_of_twenty_is_used_well_and_seldom_refuses() -> None:
-    """Two minutes in steps of 50 ms against an endpoint that takes 20 calls of 200 ms at once."""
-    pace, busy, answered, refused = Pace(), [0] * 0, 0, 0
-    for step in range(2400):
-        done = [end for end in busy if end <= step]
-        busy = [end for end in busy if end > step]
-        begun = max(0, pace.limit - len(busy))
-        taken = min(begun, 20 - len(busy))
-        busy += [step + 4] * taken
-        news = heard(len(done), refused=begun - taken, in_flight=len(busy))
-        answered, refused = answered + len(done), refused + begun - taken
-        pace, _ = adjusted(pace, news, step * 0.05, 256)
-    assert answered >= 120 / 0.2 * 20 / 1.25
-    assert refused / (answered + refused) < 0.03
+def test_where_fewer_calls_are_refused_as_often_the_limit_is_what_it_was_and_doubles_on() -> None:
+    pace, cause = adjusted(lowered(), heard(35, refused=8), 1.0, 256)
+    assert (pace.limit, pace.trial, pace.doubling, cause) == (32, None, True, "grown")
+    assert pace.noise == pytest.approx(8 / 43)
+    assert adjusted(pace, heard(26, refused=6), 1.2, 256)[0].limit == 58  # as often again: no reason to slow down
+
+
+def test_nothing_changes_while_a_trial_cannot_be_decided() -> None:
+    pace, cause = adjusted(lowered(), heard(10, refused=1), 0.3, 256)
+    assert (pace.limit, pace.trial is not None, cause) == (24, True, None)
+
+
+def test_what_seemed_noise_is_tried_again_after_a_while() -> None:
+    pace = Pace(limit=64, mark=64, noise=0.05, counts=Counts(250, 12.5), tested_at=100.0)
+    assert adjusted(pace, heard(19, refused=1), 129.0, 64)[1] is None
+    again, cause = adjusted(pace, heard(19, refused=1), 131.0, 64)
+    assert (again.limit, again.trial is not None, cause) == (51, True, "refused")
+
+
+def test_an_endpoint_that_refuses_a_few_after_it_bore_many_counts_calls_and_gets_a_rate() -> None:
+    pace = Pace(limit=6, doubling=False, borne=20, per_second=21.0, borne_per_second=20.0)
+    pace, cause = adjusted(pace, heard(3, refused=4, in_flight=4), 0.5, 64)
+    assert (pace.limit, cause) == (20, "refused")
+    assert pace.rate == pytest.approx(0.9 * 20 * 60)
+
+
+def test_what_is_stored_is_read_again_and_what_another_version_stored_is_not() -> None:
+    pace = lowered()
+    assert Pace.stored(pace.storable(), 9.0) == pace
+    assert Pace.stored({"limit": 16, "doubling": False, "met": 3}, 9.0) == Pace(window_at=9.0)
+    assert Pace.stored(None, 9.0) == Pace(window_at=9.0)
+
+
+# --- simulated endpoints ----------------------------------------------------------------------------------------------
+
+Ideal = Callable[[Outcome], float]
+
+SEEDS = (0, 1, 2)
+
+
+def slow(median: float, sigma: float = 0.5) -> Callable[[Random], float]:
+    """Calls as long as a model's: most are short, some are not."""
+    return lambda dice: median * dice.lognormvariate(0, sigma)
+
+
+def answers(lines: float, seconds: float = 0.2) -> Ideal:
+    """All answers in so many lines."""
+    return lambda outcome: outcome.answered * seconds / lines
+
+
+def calls(lines: float) -> Ideal:
+    """All calls, refused ones too, as long as answers."""
+    return lambda outcome: (outcome.answered + outcome.refused) * 0.2 / lines
+
+
+SIMULATED: dict[str, tuple[Callable[[], Server], int, Ideal, float, float]] = {
+    "no limit": (lambda: Server(), 2400, answers(64), 1.03, 0.001),
+    "5 % at random": (lambda: Server(random=0.05), 2400, calls(64), 1.5, 0.065),
+    "20 % at random": (lambda: Server(random=0.2), 4800, calls(64), 1.5, 0.22),
+    "20 in flight": (lambda: Server(at_once=lambda _: 20), 2400, answers(20), 1.15, 0.02),
+    "20 in flight, calls of all lengths": (
+        lambda: Server(at_once=lambda _: 20, latency=slow(0.2)),
+        2400,
+        answers(20, 0.2266),
+        1.15,
+        0.025,
+    ),
+    "50 in flight": (lambda: Server(at_once=lambda _: 50), 4800, answers(50), 1.15, 0.02),
+    "5 in flight": (lambda: Server(at_once=lambda _: 5), 1200, answers(5), 1.1, 0.03),
+    "20 a second": (lambda: Server(per_second=20), 2400, answers(20, 1.0), 1.1, 0.03),
+    "20 a second, calls of all lengths": (
+        lambda: Server(per_second=20, latency=slow(0.2)),
+        2400,
+        answers(20, 1.0),
+        1.2,
+        0.04,
+    ),
+    "100 a second": (lambda: Server(per_second=100), 4800, answers(100, 1.0), 1.1, 0.03),
+    "20 in flight and 5 % at random": (
+        lambda: Server(at_once=lambda _: 20, random=0.05),
+        2400,
+        lambda outcome: outcome.answered / 0.95 * 0.2 / 20,
+        1.25,
+        0.12,
+    ),
+    "40 in flight, and 10 after ten seconds": (
+        lambda: Server(at_once=lambda now: 40 if now < 10 else 10),
+        4000,
+        lambda _: 10 + 2000 * 0.2 / 10,
+        1.2,
+        0.06,
+    ),
+    "10 in flight, and 40 after twenty seconds": (
+        lambda: Server(at_once=lambda now: 10 if now < 20 else 40),
+        5000,
+        lambda _: 20 + 4000 * 0.2 / 40,
+        1.25,
+        0.025,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_endpoint_is_used_well_and_seldom_refuses_whatever_it_refuses_for(name: str, seed: int) -> None:
+    server, wanted, ideal, slowest, refused = SIMULATED[name]
+    outcome = simulated(server(), wanted, seed=seed)
+    assert outcome.answered == wanted
+    assert outcome.seconds <= slowest * ideal(outcome)
+    assert outcome.share <= refused
+
+
+def test_no_more_are_in_flight_than_the_cap_allows() -> None:
+    server = Server(random=0.05)
+    simulated(server, 1000, cap=40)
+    assert server.peak == 40
+
+
+# --- shares and rates -------------------------------------------------------------------------------------------------
 
 
 def test_seats_are_divided_so_that_nobody_has_more_than_it_wants_while_another_lacks() -> None:
@@ -101,7 +213,3 @@ def test_no_minute_sees_more_calls_than_its_rate(per_minute: int) -> None:
         left -= int(left)
     assert max(sum(taken[start : start + 240]) for start in range(len(taken) - 240)) <= per_minute
     assert sum(taken) >= 0.95 * 3 * per_minute - 2
-
-
-def test_it_starts_at_sixteen() -> None:
-    assert Pace().limit == START == 16

@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from random import Random
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.kit.chat import ChatError, Reply, Stopped
 from services.kit.db import open_engine, rows
-from services.work.seats import AllSeats, Caps, Seats
+from services.kit.quota import Quota
+from services.work.budget import Errand
+from services.work.seats import OPERATOR, AllSeats, Caps, Seats
 
 TENANT = uuid4()
 
@@ -68,7 +73,7 @@ async def test_calls_in_flight_double_up_to_the_cap_and_never_exceed_it(engine: 
     all_seats, endpoint = AllSeats(engine, "generator"), Endpoint(seconds=0.05)
     await work(all_seats.at(TENANT, "bot", Caps(40)), endpoint, 600)
     assert endpoint.peak == 40
-    assert await changes(engine) == [(16, "started"), (32, "doubled"), (40, "doubled")]
+    assert await changes(engine) == [(32, "started"), (40, "doubled")]
     await all_seats.close()
 
 
@@ -97,7 +102,7 @@ async def test_a_server_error_is_no_reason_to_slow_down(engine: AsyncEngine) -> 
     seats = all_seats.at(TENANT, "bot", Caps(64))
     results = await asyncio.gather(*(seats.call(broken, None) for _ in range(50)), return_exceptions=True)
     assert all(isinstance(result, ChatError) for result in results)
-    assert await changes(engine) == [(16, "started")]
+    assert await changes(engine) == [(32, "started")]
     await all_seats.close()
 
 
@@ -167,7 +172,183 @@ async def test_what_calls_took_of_the_tokens_is_what_they_came_to_whatever_was_e
 
     seats = AllSeats(engine, "generator").at(TENANT, "bot", Caps(64, tokens_per_minute=600_000))
     seats._keeper = asyncio.create_task(asyncio.sleep(60))  # nothing is agreed meanwhile
-    seats._granted, seats._usable, seats._tokens = 64, 64.0, 1_000_000.0
+    seats._granted, seats._tokens, seats._tokens_paced = 64, 1_000_000.0, True
     await asyncio.gather(*(seats.call(long, None) for _ in range(40)))
     assert seats._tokens == pytest.approx(1_000_000 - 40 * 3000)
     seats._keeper.cancel()
+
+
+async def test_a_small_run_does_not_wait_behind_a_large_one(engine: AsyncEngine) -> None:
+    all_seats, endpoint, ended = AllSeats(engine, "generator"), Endpoint(), []
+    seats = all_seats.at(TENANT, "bot", Caps(4))
+
+    async def one(run: str) -> None:
+        await seats.call(endpoint.call, None, run)
+        ended.append(run)
+
+    large = [asyncio.create_task(one("large")) for _ in range(200)]
+    while endpoint.answered < 8:
+        await asyncio.sleep(0.005)
+    await asyncio.gather(*(one("small") for _ in range(10)))
+    assert ended.count("large") < 8 + 10 + 2 * 4  # one for one, and what was in flight before and after
+    await asyncio.gather(*large)
+    await all_seats.close()
+
+
+async def test_an_errand_says_whom_its_calls_are_for(engine: AsyncEngine) -> None:
+    all_seats, endpoint, ended = AllSeats(engine, "generator"), Endpoint(), []
+    seats = all_seats.at(TENANT, "bot", Caps(1))
+
+    async def one(run: str) -> None:
+        door = Errand(of=run).door(seats, {"messages": []}, "candidate")
+        assert door is not None
+        await door.call(endpoint.call, None)
+        ended.append(run)
+
+    await asyncio.gather(*(one(run) for run in ["a"] * 4 + ["b"] * 2))
+    assert ended == ["a", "b", "a", "b", "a", "a"]
+    await all_seats.close()
+
+
+@dataclass
+class Script:
+    """Answers or refuses call by call, as the list says; each call takes 20 ms."""
+
+    says: list[Reply | ChatError]
+    began: list[float] = field(default_factory=list)
+
+    async def call(self) -> Reply:
+        self.began.append(asyncio.get_running_loop().time())
+        said = self.says.pop(0)
+        await asyncio.sleep(0.02)
+        if isinstance(said, ChatError):
+            raise said
+        return said
+
+
+def refused(after: float | None = None, told: Quota | None = None) -> ChatError:
+    return ChatError("rate_limited", "too many", retryable=True, retry_after=after, quota=told)
+
+
+def replied(told: Quota | None = None) -> Reply:
+    return Reply("hi", "stop", 30, 20, 0.02, quota=told)
+
+
+async def one_after_the_other(seats: Seats, script: Script) -> list[float]:
+    """Seconds between the calls' beginnings."""
+    for _ in range(len(script.says)):
+        with suppress(ChatError):
+            await seats.call(script.call, None)
+    return [later - earlier for earlier, later in pairwise(script.began)]
+
+
+async def test_one_refused_call_does_not_keep_the_others_out(engine: AsyncEngine) -> None:
+    all_seats = AllSeats(engine, "generator")
+    script = Script([replied(), refused(after=30), replied(), refused(after=30), replied()])
+    gaps = await one_after_the_other(all_seats.at(TENANT, "bot", Caps(1)), script)
+    assert max(gaps) < 2
+    await all_seats.close()
+
+
+async def test_where_everything_is_refused_nobody_enters_until_the_endpoint_says_and_then_one_tries(
+    engine: AsyncEngine,
+) -> None:
+    all_seats = AllSeats(engine, "generator")
+    script = Script([*[refused(after=0.6)] * 4, *[replied()] * 20])
+    seats = all_seats.at(TENANT, "bot", Caps(3))
+    results = await asyncio.gather(*(seats.call(script.call, None) for _ in range(24)), return_exceptions=True)
+    assert sum(isinstance(result, ChatError) for result in results) == 4
+    began = [moment - script.began[0] for moment in script.began]
+    assert began[2] < 0.5  # three at once, and all of them refused
+    assert [began[3] > 0.59, began[4] - began[3] > 0.59] == [True, True]  # one tries, and another one
+    assert began[5] - began[4] > 0.019  # and after its answer the others
+    await all_seats.close()
+
+
+async def test_a_fault_that_is_no_refusal_lets_the_others_in_again(engine: AsyncEngine) -> None:
+    all_seats = AllSeats(engine, "generator")
+    broken = ChatError("server_error", "500", retryable=True)
+    script = Script([*[refused(after=0.2)] * 3, broken, *[replied()] * 4])
+    seats = all_seats.at(TENANT, "bot", Caps(2))
+    await asyncio.gather(*(seats.call(script.call, None) for _ in range(8)), return_exceptions=True)
+    assert (len(script.began), seats._scouting) == (8, False)
+    await all_seats.close()
+
+
+async def test_nobody_enters_while_none_is_left_of_the_endpoints_quota(engine: AsyncEngine) -> None:
+    all_seats = AllSeats(engine, "generator")
+    script = Script([replied(), replied(Quota(pause=0.7)), replied(), replied()])
+    gaps = await one_after_the_other(all_seats.at(TENANT, "bot", Caps(4)), script)
+    assert [gap > 0.67 for gap in gaps] == [False, True, False]
+    await all_seats.close()
+
+
+async def test_who_says_that_none_is_left_and_answers_all_the_same_is_not_believed(engine: AsyncEngine) -> None:
+    all_seats, told = AllSeats(engine, "generator"), Quota(pause=50.0)
+    script = Script([replied(told) for _ in range(40)])
+    seats = all_seats.at(TENANT, "bot", Caps(4))
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(seats.call(script.call, None) for _ in range(40)))
+    await all_seats.close()
+
+
+async def test_calls_keep_to_the_rate_that_the_endpoint_tells(engine: AsyncEngine) -> None:
+    all_seats, endpoint = AllSeats(engine, "generator"), Endpoint()
+
+    async def told() -> Reply:
+        return replace(await endpoint.call(), quota=Quota(calls_per_minute=600))
+
+    seats = all_seats.at(TENANT, "bot", Caps(4))
+    await seats.call(told, None)
+    await asyncio.sleep(0.4)  # agreed
+    started = asyncio.get_running_loop().time()
+    await asyncio.gather(*(seats.call(told, None) for _ in range(20)))
+    assert 1.2 < asyncio.get_running_loop().time() - started < 10
+    await all_seats.close()
+
+
+async def test_a_slow_endpoint_holds_no_seat_of_another(engine: AsyncEngine) -> None:
+    all_seats, slow, quick = AllSeats(engine, "generator"), Endpoint(seconds=60), Endpoint()
+    waiting = [
+        asyncio.create_task(all_seats.at(OPERATOR, "judge slow", Caps(64)).call(slow.call, None)) for _ in range(200)
+    ]
+    while slow.busy < 32:
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        await work(all_seats.at(OPERATOR, "judge quick", Caps(64)), quick, 200)
+    assert (quick.answered, slow.answered) == (200, 0)
+    for call in waiting:
+        call.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await all_seats.close()
+
+
+async def test_random_refusals_do_not_take_seats_away(engine: AsyncEngine) -> None:
+    all_seats, endpoint, dice = AllSeats(engine, "generator"), Endpoint(seconds=0.05), Random(3)
+
+    async def flaky() -> Reply:
+        if dice.random() < 0.1:
+            raise refused()
+        return await endpoint.call()
+
+    seats = all_seats.at(TENANT, "bot", Caps(48))
+
+    async def one() -> None:
+        while True:
+            with suppress(ChatError):
+                await seats.call(flaky, None)
+                return
+
+    await asyncio.gather(*(one() for _ in range(1500)))
+    assert (endpoint.answered, endpoint.peak > 40) == (1500, True)  # a refused call keeps its seat for a while
+    assert seats._pace.noise > 0.03
+    await all_seats.close()
+
+
+async def test_two_workers_find_the_limit_of_an_endpoint_together(engine: AsyncEngine) -> None:
+    endpoint, workers = Endpoint(most=20, seconds=0.05), [AllSeats(engine, "generator") for _ in range(2)]
+    await asyncio.gather(*(work(all_seats.at(TENANT, "bot", Caps(256)), endpoint, 500) for all_seats in workers))
+    assert endpoint.answered == 1000
+    assert endpoint.refused < 100
+    for all_seats in workers:
+        await all_seats.close()
