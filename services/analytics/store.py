@@ -31,7 +31,7 @@ CELLS = f"{KEY}, character, scenario, replicate, score"
 BATCH_KEY = "run_id, character, batch, rater, kind"
 OF_A_RUN = tuple(
     f"analytics.{table}"
-    for table in ("ratings", "reports", "diversity_ratings", "imports", "rated", "agreements", "wordings")
+    for table in ("ratings", "reports", "diversity_ratings", "imports", "rated", "agreements", "wordings", "taken")
 )
 MOST_AGREEMENTS = 20  # that one look asks for: each takes a second or two of a processor
 
@@ -91,35 +91,6 @@ async def lock(tx: AsyncConnection, *run_ids: UUID) -> None:
 
 
 # --- ratings ----------------------------------------------------------------------------------------------------------
-
-
-async def add_from_verdicts(tx: AsyncConnection, run_id: UUID) -> int:
-    """Take over every score of the run's verdicts that is not here yet; returns how many were not.
-
-    An import that has the judge's name, from before these were reserved, makes way.
-    """
-    await count(
-        tx,
-        """
-        DELETE FROM analytics.ratings t USING judge.verdicts_v1 v
-        WHERE t.run_id = :run AND t.kind = 'judge' AND t.import_id IS NOT NULL AND v.run_id = t.run_id
-            AND v.dialogue_id = t.dialogue_id AND v.judge = t.rater AND v.state = 'done'
-            AND v.scores -> t.metric IS NOT NULL
-        """,
-        run=run_id,
-    )
-    return await count(
-        tx,
-        f"""
-        INSERT INTO analytics.ratings (tenant_id, {CELLS}, explanation)
-        SELECT v.tenant_id, v.run_id, v.dialogue_id, s.key, v.judge, 'judge', v.character, v.scenario, v.replicate,
-            (s.value ->> 'score')::smallint, s.value ->> 'explanation'
-        FROM judge.verdicts_v1 v CROSS JOIN LATERAL jsonb_each(v.scores) s
-        WHERE v.run_id = :run AND v.state = 'done'
-        ON CONFLICT ({KEY}) DO NOTHING
-        """,
-        run=run_id,
-    )
 
 
 async def dialogues_of(
@@ -261,37 +232,6 @@ async def _refuse_other_scores(tx: AsyncConnection, table: str, key: str, what_:
 # --- diversity --------------------------------------------------------------------------------------------------------
 
 
-async def add_diversity(tx: AsyncConnection, run_id: UUID) -> int:
-    """Take over the judges' scores of batches as they are now; returns how many are new, changed or gone.
-
-    A batch whose replies are no longer the run's has no score any more.
-    """
-    taken = await count(
-        tx,
-        f"""
-        INSERT INTO analytics.diversity_ratings AS r (tenant_id, {BATCH_KEY}, score, explanation)
-        SELECT v.tenant_id, v.run_id, v.character, v.batch, v.judge, 'judge', v.score, v.explanation
-        FROM judge.diversity_verdicts_v1 v WHERE v.run_id = :run AND v.state = 'done' AND v.score IS NOT NULL
-        ON CONFLICT ({BATCH_KEY}) DO UPDATE
-        SET score = excluded.score, explanation = excluded.explanation, import_id = NULL
-        WHERE r.score <> excluded.score OR r.import_id IS NOT NULL
-        """,
-        run=run_id,
-    )
-    gone = await count(
-        tx,
-        """
-        DELETE FROM analytics.diversity_ratings r WHERE r.run_id = :run AND r.kind = 'judge'
-            AND r.import_id IS NULL AND EXISTS (
-            SELECT FROM judge.diversity_verdicts_v1 v
-            WHERE v.run_id = r.run_id AND v.character = r.character AND v.batch = r.batch AND v.judge = r.rater
-            HAVING bool_and(v.state <> 'done' OR v.score IS NULL) AND bool_or(v.state = 'outdated'))
-        """,
-        run=run_id,
-    )
-    return taken + gone
-
-
 async def import_batches(
     tx: AsyncConnection, tenant_id: UUID, given: Import, cells: Sequence[BatchCell], *, replace: bool
 ) -> dict[UUID, int]:
@@ -352,7 +292,7 @@ async def is_played(tx: AsyncConnection, run_id: UUID) -> bool:
     """Whether every dialogue of the run's plan has ended."""
     sql = """
         SELECT r.id FROM gateway.runs_v1 r WHERE r.id = :run AND (r.plan ->> 'dialogues')::int <= (
-            SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id AND d.state IN ('done', 'failed'))"""
+            SELECT sum(t.done + t.failed) FROM generator.tallies_v1 t WHERE t.run_id = r.id)"""
     return await row(tx, sql, run=run_id) is not None
 
 
@@ -557,32 +497,6 @@ async def mark_agreed(tx: AsyncConnection, run_id: UUID, at: int) -> None:
 
 
 # --- work -------------------------------------------------------------------------------------------------------------
-
-
-async def open_work(tx: AsyncConnection) -> list[RowMapping]:
-    """Open runs that want something of us: ``unstored`` scores of verdicts, or a report (``unsummarised``)."""
-    return await rows(
-        tx,
-        """
-        SELECT * FROM (
-            SELECT r.id,
-                r.phase = 'analysing' AND NOT EXISTS (
-                    SELECT FROM analytics.reports p WHERE p.run_id = r.id AND p.revision = r.revision) AS unsummarised,
-                EXISTS (
-                    SELECT FROM judge.verdicts_v1 v WHERE v.run_id = r.id AND v.state = 'done' AND v.scores <> '{}'
-                    AND NOT EXISTS (
-                        SELECT FROM analytics.ratings t WHERE t.run_id = r.id AND t.dialogue_id = v.dialogue_id
-                        AND t.rater = v.judge AND t.kind = 'judge' AND t.import_id IS NULL))
-                OR EXISTS (
-                    SELECT FROM judge.diversity_verdicts_v1 v WHERE v.run_id = r.id AND v.state = 'done'
-                    AND v.score IS NOT NULL AND NOT EXISTS (
-                        SELECT FROM analytics.diversity_ratings t WHERE t.run_id = r.id AND t.character = v.character
-                        AND t.batch = v.batch AND t.rater = v.judge AND t.kind = 'judge'
-                        AND t.import_id IS NULL)) AS unstored
-            FROM gateway.runs_v1 r WHERE r.status IN ('queued', 'running', 'cancelling')) w
-        WHERE unsummarised OR unstored
-        """,
-    )
 
 
 async def without_agreement(tx: AsyncConnection) -> list[UUID]:

@@ -13,21 +13,23 @@ from services.analytics.cards import measure
 from services.analytics.gates import given
 from services.analytics.report import kept
 from services.analytics.resources import Resources
+from services.analytics.takeover import open_work, take_over
 from services.jobs import AdvanceRun, MeasureAgreement, MeasureJudges, StoreRatings, SummariseRun
 from services.kit.queue import Job
-from services.kit.worker import Handler
+from services.kit.worker import Handler, coalesced
 from services.work.claims import forget_deleted
 
 log = structlog.get_logger()
 
 RATINGS = Counter("esrp_analytics_ratings_total", "Ratings taken over from judges")
+TAKEN_OVER_AT_ONCE = 4  # runs; each holds a connection of eight
 REPORTS = Counter("esrp_analytics_reports_total", "Reports that were written")
 
 
 def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
     """What is done for each message."""
     return {
-        StoreRatings: partial(store_ratings, resources),
+        StoreRatings: coalesced(partial(store_ratings, resources), at_once=TAKEN_OVER_AT_ONCE),
         SummariseRun: partial(summarise_run, resources),
         MeasureAgreement: partial(kept.agree, resources),
         MeasureJudges: partial(measure.measure_judges, resources),
@@ -40,25 +42,25 @@ async def look_around(resources: Resources) -> Sequence[Job]:
         await measure.mark_deleted(tx)
         await forget_deleted(tx, *store.OF_A_RUN)
         await given.forget(tx)
-        waiting = await store.open_work(tx)
+        waiting = await open_work(tx)
         unknown = await store.without_agreement(tx)
         unmeasured = await measure.marked(tx)
-    jobs = [SummariseRun(run["id"]) if run["unsummarised"] else StoreRatings(run["id"]) for run in waiting]
+    jobs = [SummariseRun(run.id) if run.unsummarised else StoreRatings(run.id) for run in waiting]
     return [*jobs, *map(MeasureAgreement, unknown), *map(MeasureJudges, unmeasured)]
 
 
-async def store_ratings(resources: Resources, run_id: UUID) -> None:
-    """Take over the scores of the run's verdicts; a report without them is dropped."""
+async def store_ratings(resources: Resources, run_id: UUID) -> bool:
+    """Take over the scores of the run's verdicts; a report without them is dropped. All there was: ``False``."""
     async with resources.engine.begin() as tx:
         await store.lock(tx, run_id)
-        stored = await store.add_from_verdicts(tx, run_id)
-        if not stored + await store.add_diversity(tx, run_id):
-            return
+        if not (taken := await take_over(tx, run_id)):
+            return False
         await store.drop_reports(tx, [run_id])
-    RATINGS.inc(stored)
-    log.info("ratings.stored", run_id=str(run_id), ratings=stored)
+    RATINGS.inc(taken.ratings)
+    log.info("ratings.stored", run_id=str(run_id), ratings=taken.ratings)
     await resources.queue.ring(AdvanceRun(run_id))
     await kept.count_words(resources, run_id)
+    return False
 
 
 async def summarise_run(resources: Resources, run_id: UUID) -> None:

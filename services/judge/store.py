@@ -10,13 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.judge.rating import Fault, Score, Verdict
 from services.kit.db import count, json, many, row, rows
 from services.kit.ids import verdict_id
-from services.work import claims
+from services.work import claims, watermark
 from services.work.claims import alive, free, goes_on
 from services.work.published import Run
+from services.work.watermark import changed, since
 
 OF_A_RUN = tuple(
     f"judge.{table}" for table in ("verdicts", "diversity_verdicts", "diversity_plans", "expected", "tallies")
 )
+EXPECTED = "judge.expected"
 ATTEMPTS = 5  # of a verdict against faults that may pass; each is several calls, and the pauses grow to minutes
 
 
@@ -44,17 +46,11 @@ class Given:
 async def expect(tx: AsyncConnection, run: Run) -> int:
     """Write down a verdict of each judge for every dialogue that was finished since we last looked.
 
-    Returns how many are new. What was committed while older transactions were open is looked at again.
+    Returns how many are new.
     """
-    ended = await rows(
-        tx,
-        """
-        SELECT d.id, pg_snapshot_xmin(pg_current_snapshot())::text AS upto FROM generator.dialogues_v1 d
-        WHERE d.run_id = :run AND d.state = 'done'
-            AND d.changed_in >= coalesce((SELECT upto FROM judge.expected WHERE run_id = :run), '0')
-        """,
-        run=run.id,
-    )
+    looked = await watermark.look(tx, EXPECTED, run.id)
+    sql = f"SELECT d.id FROM generator.dialogues_v1 d WHERE d.run_id = :run AND d.state = 'done' AND {changed('d')}"
+    ended = await rows(tx, sql, run=run.id, since=looked.since)
     if not ended:
         return 0
     wanted = [(r["id"], judge) for r in ended for judge in run.judges]
@@ -72,15 +68,7 @@ async def expect(tx: AsyncConnection, run: Run) -> int:
         dialogues=[dialogue for dialogue, _ in wanted],
         judges=[judge for _, judge in wanted],
     )
-    await count(
-        tx,
-        "INSERT INTO judge.expected AS e (run_id, tenant_id, upto)"
-        " VALUES (:run, :tenant, CAST(CAST(:upto AS text) AS xid8))"
-        " ON CONFLICT (run_id) DO UPDATE SET upto = excluded.upto WHERE e.upto < excluded.upto",
-        run=run.id,
-        tenant=run.tenant_id,
-        upto=ended[0]["upto"],
-    )
+    await watermark.seen(tx, EXPECTED, run.id, run.tenant_id, looked)
     return added
 
 
@@ -177,7 +165,7 @@ async def unrated_runs(tx: AsyncConnection) -> list[UUID]:
             OR EXISTS (SELECT FROM judge.verdicts v
                 WHERE v.run_id = r.id AND v.state = 'failed' AND v.finished_at < r.retry_at)
             OR EXISTS (SELECT FROM generator.dialogues_v1 d WHERE d.run_id = r.id AND d.state = 'done'
-                AND d.changed_in >= coalesce((SELECT upto FROM judge.expected e WHERE e.run_id = r.id), '0')
+                AND d.changed_in >= {since(EXPECTED, "r.id")}
                 AND NOT EXISTS (SELECT FROM judge.verdicts v
                     WHERE v.run_id = r.id AND v.dialogue_id = d.id AND v.judge = r.judges[1])))
         """,

@@ -19,6 +19,7 @@ from services.analytics.report.build import Made, Material, build
 from services.analytics.report.replies import Wording
 from services.analytics.resources import Resources
 from services.analytics.store import Agreed, Fields
+from services.analytics.takeover import take_over
 from services.kit.db import reading
 
 TRIES = 3  # that a report is made anew because its ratings changed while it was made
@@ -74,7 +75,7 @@ async def summarise(resources: Resources, run: Fields) -> Read:
     for left in reversed(range(TRIES)):
         async with resources.engine.begin() as tx:
             await store.lock(tx, run["id"])
-            if await store.add_from_verdicts(tx, run["id"]) + await store.add_diversity(tx, run["id"]):
+            if await take_over(tx, run["id"]):
                 await store.drop_reports(tx, [run["id"]])
             given = await _given(tx, run, "auto")
         made, counted = await asyncio.to_thread(_make, given)
