@@ -394,6 +394,9 @@ class SuiteOut(Answer):
     warnings: list[str] = Field([], description="what its author should know; lists leave it empty")
 
 
+MOST_RECORDED = 100_000  # dialogues of a transcript
+
+
 class RecordedDialogue(Body):
     character: Slug
     scenario: Slug | None = None
@@ -406,7 +409,7 @@ class TranscriptRequest(Body):
 
     name: str = Field(min_length=1, max_length=200)
     suite: str = Field(min_length=1, max_length=200)
-    dialogues: list[RecordedDialogue] = Field(min_length=1)
+    dialogues: list[RecordedDialogue] = Field(min_length=1, max_length=MOST_RECORDED)
 
 
 class TranscriptOut(Answer):
@@ -1064,7 +1067,10 @@ class Scored(Answer):
 
 
 class MetricsOut(Answer):
-    """``GET /v1/runs/{id}/metrics``: the groups in their order; ``worst`` is ``null``: nobody knows what is missing."""
+    """``GET /v1/runs/{id}/metrics``: the groups in their order; ``worst`` is ``null``: nobody knows what is missing.
+
+    Of ``count`` groups these are a page, which share resamples; ``next_cursor`` is where the next begins.
+    """
 
     run: str
     suite: str
@@ -1072,6 +1078,8 @@ class MetricsOut(Answer):
     group_by: GroupBy
     raters: RaterKind | None
     groups: dict[str, Scored]
+    count: int
+    next_cursor: str | None
     method: dict[str, Any]
 
 

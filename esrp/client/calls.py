@@ -219,14 +219,16 @@ def check(request: CheckRequest | Mapping[str, Any]) -> Call[Check]:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def metrics(id: str, group_by: GroupBy, raters: Choice) -> Call[MetricsOut]:
-    """A run's scores by group."""
-    return Call(_metrics(id, group_by, raters), _model(MetricsOut))
+def metrics(id: str, group_by: GroupBy, raters: Choice, cursor: str | None) -> Call[MetricsOut]:
+    """A page of a run's scores by group."""
+    return Call(_metrics(id, group_by, raters, cursor), _model(MetricsOut))
 
 
-def metrics_table(id: str, group_by: GroupBy, raters: Choice, format: Literal["csv", "parquet"]) -> Call[bytes]:
-    """A run's scores by group as a table."""
-    request = _metrics(id, group_by, raters)
+def metrics_table(
+    id: str, group_by: GroupBy, raters: Choice, format: Literal["csv", "parquet"], cursor: str | None
+) -> Call[bytes]:
+    """A page of a run's scores by group as a table."""
+    request = _metrics(id, group_by, raters, cursor)
     return Call(replace(request, params={**request.params, "format": format}), _bytes)
 
 
@@ -253,8 +255,9 @@ def leaderboard_table(suite: str, raters: Choice, reference: str | None, format:
     return Call(replace(request, params={**request.params, "format": format}), _bytes)
 
 
-def _metrics(id: str, group_by: GroupBy, raters: Choice) -> Request:
-    return Request("GET", f"/v1/runs/{_quoted(id)}/metrics", {"group_by": group_by, **_chosen(raters=raters)})
+def _metrics(id: str, group_by: GroupBy, raters: Choice, cursor: str | None) -> Request:
+    params = {"group_by": group_by, **_chosen(raters=raters, cursor=cursor)}
+    return Request("GET", f"/v1/runs/{_quoted(id)}/metrics", params)
 
 
 def _leaderboard(suite: str, raters: Choice, reference: str | None) -> Request:

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.api import JudgeCard, Report, ReportJudge
 from esrp.errors import NotFound
 from services.analytics.cards.measure import marked, measure_judges
-from services.analytics.report.build import UNMEASURED
+from services.analytics.report.build import UNMEASURED, few
 from services.analytics.resources import Resources
-from services.kit.db import rows
+from services.analytics.store import judges as judges_of
 from services.kit.settings import Settings
 from services.work.cards import cards, is_measured, validated
 
@@ -51,10 +51,7 @@ async def with_cards(tx: AsyncConnection, settings: Settings, run: RowMapping, r
     ]
     if not any(limit.startswith(UNMEASURED) for limit in report.limits):
         return report.model_copy(update={"judges": judges})
-    raters = await rows(
-        tx, "SELECT DISTINCT rater FROM analytics.ratings WHERE run_id = :run AND kind = 'judge'", run=run["id"]
-    )
-    poor = sorted({rater["rater"] for rater in raters if not known.get(rater["rater"])})
+    poor = [name for name in await judges_of(tx, run["id"]) if not known.get(name)]
     return report.model_copy(update={"judges": judges, "limits": list(_limits(report.limits, poor))})
 
 
@@ -64,4 +61,4 @@ def _limits(limits: Sequence[str], poor: Sequence[str]) -> Iterator[str]:
         if not limit.startswith(UNMEASURED):
             yield limit
         elif poor:
-            yield f"Not validated as a judge: {', '.join(poor)} (its card says what is lacking); scores may be biased."
+            yield f"Not validated as a judge: {few(poor)} (its card says what is lacking); scores may be biased."

@@ -1,6 +1,5 @@
 """A release gate's verdict: what was decided, why in words, where it is worst, and what would decide what is open."""
 
-import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from esrp.stats import Rating, Ratings, Rule, Verdict, decide
 from esrp.stats.sentinel import shift
 from services.analytics.gates import given
 from services.analytics.gates.given import Seen
+from services.analytics.report.build import few
 from services.analytics.resources import Resources
 from services.kit.ids import encode
 
@@ -54,20 +54,25 @@ class Ask(Frozen):
     sentinel: tuple[Heard, ...] = Field(())
 
 
-async def evaluate(resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime) -> GateVerdict | None:
+async def evaluate(
+    resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime, *, own: bool = False
+) -> GateVerdict | None:
     """The verdict on the tenant's run, kept with its evidence; ``None`` if there is no such run.
 
-    It holds no connection while it counts. Ratings that change meanwhile are not in it.
+    It holds no connection while it counts. Ratings that change meanwhile are not in it. A run's ``own`` gate, which
+    its end waits for, is decided beside the reports of runs that end, not behind what people ask for.
     """
-    async with resources.engine.connect() as tx:
-        await tx.execution_options(isolation_level="REPEATABLE READ")  # both runs as they were at one time
-        ours = await given.seen(tx, resources.settings, run_id, tenant_id)
-        if ours is None:
-            return None
-        theirs = None
-        if ask.baseline is not None:
-            theirs = await given.seen(tx, resources.settings, ask.baseline.run, tenant_id)
-    found = await asyncio.to_thread(_judged, ask, ours, theirs)
+    aside = resources.reports if own else resources.figures
+    async with aside.slot(patient=own) as do:
+        async with resources.engine.connect() as tx:
+            await tx.execution_options(isolation_level="REPEATABLE READ")  # both runs as they were at one time
+            ours = await given.seen(tx, resources.settings, run_id, tenant_id)
+            if ours is None:
+                return None
+            theirs = None
+            if ask.baseline is not None:
+                theirs = await given.seen(tx, resources.settings, ask.baseline.run, tenant_id)
+        found = await do(_judged, ask, ours, theirs)
     async with resources.engine.begin() as tx:
         worst = await _told(tx, found, ours, theirs)
         verdict = _out(ask, found, ours, theirs, worst, now)
@@ -313,7 +318,7 @@ def _is_about_margins(verdict: Verdict) -> bool:
 def _commands(needed: int, ours: Seen, theirs: Seen | None) -> Iterator[str]:
     """What plays that many dialogues of the run and its baseline where they have fewer; none if one of them cannot."""
     both = [ours] if theirs is None or theirs.run["id"] == ours.run["id"] else [ours, theirs]
-    short = [seen for seen in both if seen.evidence.planned < needed] or [ours]
+    short = [seen for seen in both if seen.planned < needed] or [ours]
     found = [command for seen in short if (command := _extending(needed, seen)) is not None]
     if len(found) == len(short):
         yield from found
@@ -323,7 +328,7 @@ def _extending(needed: int, seen: Seen) -> str | None:
     run, pairs = seen.run, seen.pairs
     if run["transcript_id"] is not None:
         return None
-    needed = max(needed, seen.evidence.planned + 1)
+    needed = max(needed, seen.planned + 1)
     sample, replicates = (run["sample"]["dialogues"] if run["sample"] else pairs), run["replicates"]
     command = f"esrp extend {encode('run', run['id'])}"
     wanted = math.ceil(needed / replicates)
@@ -364,7 +369,7 @@ def _words(
     if "inconclusive" in verdict.warnings:
         yield f"The policy makes of that: {verdict.verdict}."
     if "judge_not_validated" in verdict.warnings:
-        names = ", ".join(sorted({*ours.evidence.unvalidated, *(theirs.evidence.unvalidated if theirs else ())}))
+        names = few(sorted({*ours.unvalidated, *(theirs.unvalidated if theirs else ())}))
         yield f"How well the judge agrees with people has not been measured ({names})."
     if verdict.verdict == "pass" and not verdict.warnings:
         yield "Every bound clears its threshold."
@@ -409,5 +414,5 @@ def _error(error: str, policy: Policy, ours: Seen, theirs: Seen | None) -> str:
     if code == "calibrated_not_available":
         return "The policy wants calibrated means: 60 dialogues rated by people, drawn at random, of both runs."
     seen, whose = (theirs, "the baseline's") if code == "baseline_coverage_below_minimum" else (ours, "the run's")
-    planned = seen.evidence.planned if seen else 0
+    planned = seen.planned if seen else 0
     return f"Too few of {whose} {planned} dialogues are rated; the policy wants {policy.min_coverage:.0%} of them."

@@ -1,7 +1,7 @@
 """The heart: the ESRP report of a run, from its dialogues and its ratings."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -36,6 +36,8 @@ from services.kit.ids import encode
 
 DIGITS = 10  # of every number in a report (STATISTICS 3)
 UNMEASURED = "How well the judge agrees with people has not been measured here"
+MOST_GROUPS = 100  # by one thing, in a report or an answer: a second and 60 MB
+MOST_NAMED = 20
 GROUPS = ("character", "persona", "emotion", "location")
 
 
@@ -77,7 +79,7 @@ def build(material: Material) -> Made:
     ratings = of[kind] if kind in of else Ratings.of([])
     planned = max(run["plan"]["dialogues"], len(material.dialogues))
     lacking = _missing_ratings(material, kind, ratings, planned)
-    labelled = {by: labels(by, material.scenarios) for by in GROUPS}
+    labelled, more = _groups(ratings, material.scenarios)
     tabled = table({"": ratings}, groups=labelled, missing={"": lacking})
     found = tabled.scores[""]
     coverage = _coverage(material, kind, ratings, planned)
@@ -106,7 +108,7 @@ def build(material: Material) -> Made:
         form=_form(material.wording),
         manifest=run["manifest"],
         method=method,
-        limits=list(_limits(material, raters, ratings, coverage, found, calibration, diversity)),
+        limits=[*_limits(material, raters, ratings, coverage, found, calibration, diversity), *more],
         sha256="",
         **numbers,
     )
@@ -223,6 +225,40 @@ def labels(by: str, scenarios: Sequence[Fields]) -> Labels:
     return lambda _, scenario: known.get(scenario)
 
 
+def names_of(ratings: Ratings, of: Labels) -> list[str]:
+    """What there is of a grouping, in its order."""
+    return sorted({name for pair in ratings.units.pairs if (name := of(*pair)) is not None})
+
+
+def only(of: Labels, names: Collection[str]) -> Labels:
+    """The grouping without what is not among the names."""
+
+    def named(character: str, scenario: str | None) -> str | None:
+        name = of(character, scenario)
+        return name if name in names else None
+
+    return named
+
+
+def _groups(ratings: Ratings, scenarios: Sequence[Fields]) -> tuple[dict[str, Labels], list[str]]:
+    """The groupings of a report, each of so many groups, and what is said of the rest."""
+    shown, more = {}, []
+    for by in GROUPS:
+        of = labels(by, scenarios)
+        names = names_of(ratings, of)
+        shown[by] = only(of, {*names[:MOST_GROUPS]})
+        if len(names) > MOST_GROUPS:
+            rest = f"/metrics?group_by={by} has the others"
+            more.append(f"Of {len(names):,} groups by {by} the first {MOST_GROUPS} are here; {rest}.")
+    return shown, more
+
+
+def few(names: Sequence[str]) -> str:
+    """So many names as a person reads, and how many others there are."""
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
 def _group(found: Scores) -> GroupRow:
     return GroupRow(
         overall=estimate(found.overall),
@@ -311,7 +347,7 @@ def _limits(
     if raters != "human" and rated:
         yield from _lacking_judges(material, coverage)
     if raters == "judge" and rated:
-        yield f"{UNMEASURED} ({', '.join(ratings.levels['rater'])}): its scores may be biased."
+        yield f"{UNMEASURED} ({few(ratings.levels['rater'])}): its scores may be biased."
     if calibration is not None and raters != "human":
         yield calibration.limit
     if raters == "calibrated" and rated:
