@@ -1,5 +1,6 @@
 """The published ChatAnime files, and own logs as JSONL: recorded dialogues, read and checked."""
 
+import io
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from esrp.api import RecordedDialogue
+from esrp.api import MOST_RECORDED, RecordedDialogue
 from esrp.dialogue import Character, Label, Scenario, Text, Turn, normalise
 from esrp.errors import Fault, InvalidInput
 from esrp.suite import Suite, bundled, faults
@@ -17,6 +18,7 @@ from esrp.suite import Suite, bundled, faults
 SUITE = "chatanime"
 DIALOGUES = 60  # per character, numbered from 1
 MOST_FAULTS = 50  # as many as a person will read
+MOST_COUNTED = 1000  # a file with more is read no further
 
 
 class Labels(BaseModel):
@@ -99,16 +101,22 @@ def parse_jsonl(text: str) -> list[RecordedDialogue]:
     """Own logs, one dialogue a line: ``{"character", "scenario"?, "turns": [{"user", "assistant"}]}``."""
     dialogues: list[RecordedDialogue] = []
     wrong: list[Fault] = []
+    count = 0
     # Not splitlines: JSON strings may hold U+2028 and others that it takes for the end of a line.
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+    for number, line in enumerate(io.StringIO(text.removeprefix("\ufeff"), newline="\n"), start=1):
         if not line.strip():
             continue
         try:
             dialogues.append(_line(line))
         except InvalidInput as error:
-            wrong += [_on_line(number, fault) for fault in error.errors]
+            count += len(error.errors)
+            wrong += [_on_line(number, fault) for fault in error.errors[: MOST_FAULTS - len(wrong)]]
+        if count >= MOST_COUNTED:
+            break
+        if len(dialogues) > MOST_RECORDED:
+            raise InvalidInput.at(f"line {number}", f"There are over {MOST_RECORDED:,} dialogues; send them in parts.")
     if wrong:
-        raise InvalidInput(f"{wrong[0].message}{_and_more(len(wrong) - 1)}", errors=wrong[:MOST_FAULTS])
+        raise InvalidInput(f"{wrong[0].message}{_and_more(count - 1)}", errors=wrong)
     if not dialogues:
         raise InvalidInput.at("line 1", "There is no dialogue in it; one JSON object a line is expected.")
     return dialogues

@@ -22,6 +22,8 @@ def storable(value: Any) -> Any:
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+Reply = Annotated[str, StringConstraints(max_length=2 << 20)]  # as an endpoint's whole answer may be
+Work = Annotated[str, StringConstraints(max_length=200)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -41,7 +43,7 @@ class Character(Frozen):
 
     id: Slug
     name: Label
-    work: str = ""
+    work: Work = ""
     profile: Text
 
 
@@ -63,7 +65,7 @@ class Turn(Frozen):
     """One round: what the user said and what the character answered."""
 
     user: Text
-    assistant: str
+    assistant: Reply
 
 
 class Dialogue(Frozen):

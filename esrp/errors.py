@@ -44,6 +44,17 @@ class EsrpError(Exception):
         self.retry_after = retry_after
         self.extra: dict[str, Any] = {}  # members that this kind of problem has besides those of all
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, from one process to another, whatever its kind wants to be made of."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[EsrpError], args: tuple[Any, ...], facts: dict[str, Any]) -> EsrpError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
 
 class InvalidInput(EsrpError):
     """The input is wrong; ``errors`` says where."""

@@ -1,5 +1,6 @@
 """A suite: characters × scenarios in one language, an immutable document named by the hash of its content."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import date
@@ -8,7 +9,7 @@ from importlib.resources import files
 from itertools import chain, islice
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints, ValidationError, model_validator
+from pydantic import Field, JsonValue, StringConstraints, ValidationError, field_validator, model_validator
 
 from esrp.canonical import digest
 from esrp.dialogue import Character, Frozen, Scenario
@@ -17,6 +18,7 @@ from esrp.errors import Fault, InvalidInput
 from esrp.metrics import Language
 
 BUNDLED = ("esrp-zh", "esrp-en")
+MOST_TOLD = 1 << 20  # characters of provenance: with 10,000 scenarios 400,000
 MOST_FAULTS = 100  # told of one suite
 SuiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 
@@ -38,6 +40,13 @@ class Suite(Frozen):
             if twice := [name for name, times in Counter(ids).items() if times > 1]:
                 raise ValueError(f"{kind} ids must be unique; twice: {', '.join(twice)}")
         return self
+
+    @field_validator("provenance")
+    @classmethod
+    def _provenance_is_no_burden(cls, told: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        if told is not None and len(json.dumps(told)) > MOST_TOLD:
+            raise ValueError(f"it is over {MOST_TOLD:,} characters of JSON")
+        return told
 
     @cached_property
     def sha256(self) -> str:

@@ -114,7 +114,7 @@ from esrp.api.scenarios import (
 )
 from esrp.api.shortlists import Shortlist, ShortlistLinks, ShortlistRequest, ShortlistRow
 from esrp.api.suites import Provenance, SuiteOut
-from esrp.api.transcripts import RecordedDialogue, TranscriptOut, TranscriptRequest
+from esrp.api.transcripts import MOST_RECORDED, RecordedDialogue, TranscriptOut, TranscriptRequest
 
 __all__ = [
     # common
@@ -177,6 +177,7 @@ __all__ = [
     "SuiteOut",
     "Provenance",
     # transcripts
+    "MOST_RECORDED",
     "RecordedDialogue",
     "TranscriptRequest",
     "TranscriptOut",

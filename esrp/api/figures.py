@@ -22,7 +22,10 @@ class Scored(Answer):
 
 
 class MetricsOut(Answer):
-    """``GET /v1/runs/{id}/metrics``: the groups in their order; ``worst`` is ``null``: nobody knows what is missing."""
+    """``GET /v1/runs/{id}/metrics``: the groups in their order; ``worst`` is ``null``: nobody knows what is missing.
+
+    Of ``count`` groups these are a page, which share resamples; ``next_cursor`` is where the next begins.
+    """
 
     run: str
     suite: str
@@ -30,6 +33,8 @@ class MetricsOut(Answer):
     group_by: GroupBy
     raters: RaterKind | None
     groups: dict[str, Scored]
+    count: int
+    next_cursor: str | None
     method: dict[str, Any]
 
 

@@ -7,6 +7,8 @@ from pydantic import Field
 from esrp.api.common import Answer, Body
 from esrp.dialogue import Slug, Turn
 
+MOST_RECORDED = 100_000  # dialogues of a transcript
+
 
 class RecordedDialogue(Body):
     character: Slug
@@ -20,7 +22,7 @@ class TranscriptRequest(Body):
 
     name: str = Field(min_length=1, max_length=200)
     suite: str = Field(min_length=1, max_length=200)
-    dialogues: list[RecordedDialogue] = Field(min_length=1)
+    dialogues: list[RecordedDialogue] = Field(min_length=1, max_length=MOST_RECORDED)
 
 
 class TranscriptOut(Answer):

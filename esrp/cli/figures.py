@@ -14,6 +14,7 @@ from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
 from esrp.text import NONE, interval, number
 
 DEFAULT_SUITE = "esrp-zh"
+PAGE = 100 * (1 + len(DIMENSIONS) + len(METRIC_IDS))  # lines of a full page of groups
 
 
 class By(StrEnum):
@@ -91,6 +92,7 @@ def metrics(
     by: Annotated[By, typer.Option("--by", help="What to group by.")] = By.CHARACTER,
     raters: Whose = Raters.AUTO,
     format: How = Format.TEXT,
+    cursor: Annotated[str | None, typer.Option("--cursor", help="Where to go on: groups come by the hundred.")] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
@@ -99,9 +101,16 @@ def metrics(
         raise UsageFault("There is no --format md of metrics: text, json or csv.")
     with connect(url, api_key) as client:
         if format is Format.CSV:
-            return typer.echo(client.metrics_table(run, by.value, "csv", raters.value).decode(), nl=False)
-        found = client.metrics(run, by.value, raters.value)
-    typer.echo(found.model_dump_json(indent=2) if format is Format.JSON else "\n".join(_metrics(found)))
+            table = client.metrics_table(run, by.value, "csv", raters.value, cursor=cursor)
+            typer.echo(table.decode(), nl=False)
+            if table.count(b"\n") <= PAGE:
+                return
+        found = client.metrics(run, by.value, raters.value, cursor=cursor)
+        if format is not Format.CSV:
+            typer.echo(found.model_dump_json(indent=2) if format is Format.JSON else "\n".join(_metrics(found)))
+    if found.next_cursor is not None:
+        more = f"{len(found.groups)} of {found.count} groups; the next ones: --cursor {found.next_cursor}"
+        typer.echo(more, err=True)
 
 
 # --- as text ----------------------------------------------------------------------------------------------------------

@@ -139,15 +139,23 @@ class Client:
             return self._ask(calls.report(run, raters))
         return self._ask(calls.report_text(run, format, raters))
 
-    def metrics(self, run: str, group_by: api.GroupBy, raters: api.Choice = "auto") -> api.MetricsOut:
-        """A run's scores by group, with standard errors and intervals."""
-        return self._ask(calls.metrics(run, group_by, raters))
+    def metrics(
+        self, run: str, group_by: api.GroupBy, raters: api.Choice = "auto", *, cursor: str | None = None
+    ) -> api.MetricsOut:
+        """A run's scores by group, with standard errors and intervals: a page, which says where the next begins."""
+        return self._ask(calls.metrics(run, group_by, raters, cursor))
 
     def metrics_table(
-        self, run: str, group_by: api.GroupBy, format: Literal["csv", "parquet"] = "csv", raters: api.Choice = "auto"
+        self,
+        run: str,
+        group_by: api.GroupBy,
+        format: Literal["csv", "parquet"] = "csv",
+        raters: api.Choice = "auto",
+        *,
+        cursor: str | None = None,
     ) -> bytes:
-        """A run's scores by group as a file (docs/exports.md)."""
-        return self._ask(calls.metrics_table(run, group_by, raters, format))
+        """A run's scores by group as a file (docs/exports.md), a page of 100 groups."""
+        return self._ask(calls.metrics_table(run, group_by, raters, format, cursor))
 
     def series(
         self, *, candidate: str | None = None, suite: str | None = None, judge: str | None = None, limit: int = 100

@@ -142,14 +142,16 @@ def check(request: api.CheckRequest | Mapping[str, Any]) -> Call[api.Check]:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def metrics(id: str, group_by: api.GroupBy, raters: api.Choice) -> Call[api.MetricsOut]:
-    """A run's scores by group."""
-    return Call(_metrics(id, group_by, raters), model(api.MetricsOut))
+def metrics(id: str, group_by: api.GroupBy, raters: api.Choice, cursor: str | None) -> Call[api.MetricsOut]:
+    """A page of a run's scores by group."""
+    return Call(_metrics(id, group_by, raters, cursor), model(api.MetricsOut))
 
 
-def metrics_table(id: str, group_by: api.GroupBy, raters: api.Choice, format: Literal["csv", "parquet"]) -> Call[bytes]:
-    """A run's scores by group as a table."""
-    request = _metrics(id, group_by, raters)
+def metrics_table(
+    id: str, group_by: api.GroupBy, raters: api.Choice, format: Literal["csv", "parquet"], cursor: str | None
+) -> Call[bytes]:
+    """A page of a run's scores by group as a table."""
+    request = _metrics(id, group_by, raters, cursor)
     return Call(replace(request, params={**request.params, "format": format}), as_bytes)
 
 
@@ -176,8 +178,9 @@ def leaderboard_table(suite: str, raters: api.Choice, reference: str | None, for
     return Call(replace(request, params={**request.params, "format": format}), as_bytes)
 
 
-def _metrics(id: str, group_by: api.GroupBy, raters: api.Choice) -> Request:
-    return Request("GET", f"/v1/runs/{quoted(id)}/metrics", {"group_by": group_by, **chosen(raters=raters)})
+def _metrics(id: str, group_by: api.GroupBy, raters: api.Choice, cursor: str | None) -> Request:
+    params = {"group_by": group_by, **chosen(raters=raters, cursor=cursor)}
+    return Request("GET", f"/v1/runs/{quoted(id)}/metrics", params)
 
 
 def _leaderboard(suite: str, raters: api.Choice, reference: str | None) -> Request:

@@ -144,15 +144,23 @@ class AsyncClient:
             return await self._ask(calls.report(run, raters))
         return await self._ask(calls.report_text(run, format, raters))
 
-    async def metrics(self, run: str, group_by: api.GroupBy, raters: api.Choice = "auto") -> api.MetricsOut:
-        """A run's scores by group, with standard errors and intervals."""
-        return await self._ask(calls.metrics(run, group_by, raters))
+    async def metrics(
+        self, run: str, group_by: api.GroupBy, raters: api.Choice = "auto", *, cursor: str | None = None
+    ) -> api.MetricsOut:
+        """A run's scores by group, with standard errors and intervals: a page, which says where the next begins."""
+        return await self._ask(calls.metrics(run, group_by, raters, cursor))
 
     async def metrics_table(
-        self, run: str, group_by: api.GroupBy, format: Literal["csv", "parquet"] = "csv", raters: api.Choice = "auto"
+        self,
+        run: str,
+        group_by: api.GroupBy,
+        format: Literal["csv", "parquet"] = "csv",
+        raters: api.Choice = "auto",
+        *,
+        cursor: str | None = None,
     ) -> bytes:
-        """A run's scores by group as a file (docs/exports.md)."""
-        return await self._ask(calls.metrics_table(run, group_by, raters, format))
+        """A run's scores by group as a file (docs/exports.md), a page of 100 groups."""
+        return await self._ask(calls.metrics_table(run, group_by, raters, format, cursor))
 
     async def series(
         self, *, candidate: str | None = None, suite: str | None = None, judge: str | None = None, limit: int = 100

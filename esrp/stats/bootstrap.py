@@ -8,6 +8,7 @@ from esrp.stats.ratings import Floats, Integers, Units
 
 VERSION = "esrp-bootstrap-1"  # changes whenever the same ratings would give other numbers
 REPLICATES = 5000
+HELD = 64 * 2**20  # bytes of weights that are drawn at once, of however many units
 CHUNK = 500  # replicates at once: 5 MB of weights for a full study; the numbers do not depend on it
 
 
@@ -25,6 +26,7 @@ def resampled(units: Units, seed: str, *, replicates: int = REPLICATES, chunk: i
     both = np.hstack([units.sums, units.counts]).astype(np.float64)
     metrics = units.sums.shape[1]
     found = np.empty((replicates, metrics))
+    chunk = max(1, min(chunk, HELD // (8 * max(1, len(units)))))
     for start in range(0, replicates, chunk):
         stop = min(start + chunk, replicates)
         totals = weights(seed, len(units), start, stop).astype(np.float64) @ both

@@ -1,7 +1,7 @@
 """Many candidates and many groups at once, all on the same resamples: leaderboards and group-bys (STATISTICS 1–3)."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,7 +20,8 @@ Labels: TypeAlias = Callable[[str, str | None], str | None]
 Weights: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
 CHUNK = 1100  # replicates at once, over all candidates: what is worked on stays in the cache; it moves no number
-KEPT = 256 * 2**20  # bytes of weights: a full study's are 24 MB, and more than this is made anew for every group
+HELD = 64 * 2**20  # bytes of weights that are drawn at once, of however many units
+KEPT = 256 * 2**20  # bytes of weights: a full study's are 24 MB; more are made anew for as many groups as fit into it
 EXACT = 2**24  # below it sums of integers are exact in float32, which multiplies twice as fast
 COLUMNS = tuple(map(columns_of, ENDPOINTS))
 
@@ -45,6 +46,7 @@ def table(
     groups: Mapping[str, Labels] | None = None,
     missing: Mapping[str, Mapping[str, int]] | None = None,
     method: Method = METHOD,
+    paired: bool = True,
 ) -> Table:
     """Score all candidates, their differences and their groups on common resamples of (character, scenario) pairs.
 
@@ -52,24 +54,35 @@ def table(
     are compared on the pairs that both were rated on by ``differences``. A group-by labels (character, scenario) pairs,
     ``None`` for those that are in no group; groups are parts of the same resamples. ``missing`` is by candidate and
     metric, as for ``scores``. Means, standard errors, ``suite`` and ``population`` equal those of ``scores``.
+    Of n candidates there are n² / 2 differences: not ``paired``, there is none.
     """
     frame = _Frame.of(list(candidates.values()))
     seed = key(*sorted(ratings.sha256 for ratings in candidates.values()))
     resamples = _Resamples(frame, seed, method.bootstrap)
-    whole = _Part(frame, np.arange(len(frame.pairs)), resamples, method)
+    whole = _Part(frame, np.arange(len(frame.pairs)), method)
+    resampled = next(resamples.each([whole]))
     lacking = [(missing or {}).get(name, {}) for name in candidates]
     return Table(
-        scores=dict(zip(candidates, whole.scores(seed, lacking), strict=True)),
-        differences=dict(zip(itertools.combinations(candidates, 2), whole.differences(seed), strict=True)),
+        scores=dict(zip(candidates, whole.scores(seed, resampled, lacking), strict=True)),
+        differences=dict(zip(itertools.combinations(candidates, 2), whole.differences(seed, resampled), strict=True))
+        if paired
+        else {},
         groups={
-            by: {
-                label: dict(zip(candidates, _Part(frame, rows, resamples, method).scores(seed), strict=True))
-                for label, rows in frame.labelled(labels)
-            }
-            for by, labels in (groups or {}).items()
+            by: _grouped(frame, labels, resamples, method, seed, candidates) for by, labels in (groups or {}).items()
         },
         seed=seed,
     )
+
+
+def _grouped(
+    frame: "_Frame", labels: Labels, resamples: "_Resamples", method: Method, seed: str, candidates: Iterable[str]
+) -> dict[str, dict[str, Scores]]:
+    parts = {label: _Part(frame, rows, method) for label, rows in frame.labelled(labels)}
+    drawn = resamples.each(list(parts.values()))
+    return {
+        label: dict(zip(candidates, part.scores(seed, resampled), strict=True))
+        for (label, part), resampled in zip(parts.items(), drawn, strict=True)
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,28 +173,41 @@ class _Resamples:
         largest = max(int(frame.sums.max(initial=0)), int(frame.counts.max(initial=0)))
         self._type: type[Any] = np.float32 if self._units * largest < EXACT else np.float64
         self._both = np.concatenate([frame.sums, frame.counts], axis=1).astype(self._type)
-        self._chunk = max(100, CHUNK // max(1, frame.sums.shape[1]))
+        fitting = HELD // (8 * max(1, self._units))
+        self._chunk = max(1, min(fitting, max(100, CHUNK // max(1, frame.sums.shape[1]))))
         keeps = self._units * replicates * self._both.itemsize <= KEPT
         self._kept = list(self._drawn()) if keeps else None
 
-    def scores(self, rows: Integers) -> Floats:
-        """Each score of each candidate over these units in every resample: candidates × scores × replicates.
+    def each(self, parts: "Sequence[_Part]") -> Iterator[Floats | None]:
+        """Each score of each candidate over each part's units in every resample: candidates × scores × replicates.
 
-        Integer weights times integer sums: exact, whatever the BLAS does.
+        ``None`` for a part of too few units. What is not kept is drawn once for many parts, not once for each.
         """
-        both = self._both[rows]
-        candidates, metrics = both.shape[1] // 2, both.shape[2]
-        flat = np.ascontiguousarray(both.reshape(len(rows), -1).T)
-        found = np.empty((candidates, len(COLUMNS), self._replicates))
-        whole, start = len(rows) == self._units, 0
-        for drawn in self._kept if self._kept is not None else self._drawn():
-            totals = flat @ (drawn if whole else drawn[rows])
-            sums, counts = totals.reshape(2, candidates, metrics, -1).astype(np.float64)
-            stop = start + drawn.shape[1]
-            ratios = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-            found[:, :, start:stop] = _means(ratios, axis=1)
-            start = stop
-        return found
+        size = 8 * self._both.shape[1] // 2 * len(COLUMNS) * self._replicates
+        together = 1 if self._kept is not None else max(1, KEPT // max(1, size))
+        for start in range(0, len(parts), together):
+            yield from self._resampled(parts[start : start + together])
+
+    def _resampled(self, parts: "Sequence[_Part]") -> list[Floats | None]:
+        """Integer weights times integer sums: exact, whatever the BLAS does."""
+        wanted = [part for part in parts if part.many]
+        flat = [np.ascontiguousarray(self._both[part.rows].reshape(len(part.rows), -1).T) for part in wanted]
+        shape = self._both.shape[1] // 2, len(COLUMNS), self._replicates
+        found = [np.empty(shape) for _ in wanted]
+        start = 0
+        for drawn in (self._kept if self._kept is not None else self._drawn()) if wanted else ():
+            for part, sums, scores in zip(wanted, flat, found, strict=True):
+                whole = len(part.rows) == self._units
+                scores[:, :, start : start + drawn.shape[1]] = self._means(
+                    sums @ (drawn if whole else drawn[part.rows])
+                )
+            start += drawn.shape[1]
+        there = iter(found)
+        return [next(there) if part.many else None for part in parts]
+
+    def _means(self, totals: NDArray[Any]) -> Floats:
+        sums, counts = totals.reshape(2, *(self._both.shape[1] // 2, self._both.shape[2], -1)).astype(np.float64)
+        return _means(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0), axis=1)
 
     def _drawn(self) -> Iterator[Weights]:
         """Chunks of the weights, units × replicates."""
@@ -228,7 +254,8 @@ class _Bounds:
 class _Part:
     """Some of the units, all candidates."""
 
-    def __init__(self, frame: _Frame, rows: Integers, resamples: _Resamples, method: Method) -> None:
+    def __init__(self, frame: _Frame, rows: Integers, method: Method) -> None:
+        self.rows = rows
         whole = len(rows) == len(frame.pairs)
         self._sums, self._counts, self._dialogues = (
             values if whole else values[rows] for values in (frame.sums, frame.counts, frame.dialogues)
@@ -246,11 +273,13 @@ class _Part:
             np.stack([held[:, columns].min(axis=1) for columns in COLUMNS], axis=1)
             for held in (grouping.holding(self._counts) for grouping in self._groupings)
         ]
-        self._resamples = resamples.scores(rows) if (self._clusters[2] >= FEW).any() else None
+        self.many = bool((self._clusters[2] >= FEW).any())  # enough units for the bootstrap
 
-    def scores(self, seed: str, missing: Sequence[Mapping[str, int]] | None = None) -> Iterator[Scores]:
+    def scores(
+        self, seed: str, resampled: Floats | None, missing: Sequence[Mapping[str, int]] | None = None
+    ) -> Iterator[Scores]:
         """Of every candidate."""
-        bounds = self._bounds(self._mean, self._influence, self._clusters, self._resamples)
+        bounds = self._bounds(self._mean, self._influence, self._clusters, resampled)
         ratings = np.stack([self._counts.sum(axis=0)[:, columns].sum(axis=1) for columns in COLUMNS], axis=1)
         n = self._dialogues.sum(axis=0)
         for candidate in range(len(self._mean)):
@@ -264,7 +293,7 @@ class _Part:
                 found.append(Score(mean, *counts, se, intervals, worst))
             yield Scores(*_named(found), seed=seed)
 
-    def differences(self, seed: str) -> Iterator[Differences]:
+    def differences(self, seed: str, resampled: Floats | None) -> Iterator[Differences]:
         """Of every candidate and every later one."""
         there = _any(self._counts > 0)
         for first in range(len(self._mean) - 1):
@@ -274,7 +303,7 @@ class _Part:
                 mean,
                 self._influence[:, [first]] - self._influence[:, rest],
                 [np.minimum(clusters[first], clusters[rest]) for clusters in self._clusters],
-                None if self._resamples is None else self._resamples[first] - self._resamples[rest],
+                None if resampled is None else resampled[first] - resampled[rest],
             )
             pairs = (there[:, [first]] & there[:, rest]).sum(axis=0)
             for other in range(len(mean)):

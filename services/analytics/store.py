@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import FINAL, RaterKind
 from esrp.diversity import batch_count
-from esrp.stats import Rating
 from esrp.stats.diversity import BatchRating
 from services.analytics.imports import imported
 from services.analytics.imports.diversity import BatchCell
 from services.analytics.imports.imported import COUNTS, Import
-from services.analytics.imports.ratings import LISTED, Cell, Named, Wrong, refused
+from services.analytics.imports.ratings import Cell, Named
+from services.analytics.records import LISTED, Faults, Wrong, refused
+from services.kit.bulk import Rows, copied
 from services.kit.db import count, json, row, rows
 
 Fields: TypeAlias = RowMapping | Mapping[str, Any]
@@ -226,7 +227,7 @@ async def _refuse_other_scores(tx: AsyncConnection, table: str, key: str, what_:
     if wrong:
         what = f"the score is {{score}}, and {{stored}} is stored for the same {what_} and rater;"
         what += " ?replace=true replaces it"
-        raise refused(Wrong(r["line"], what.format(**r)) for r in wrong)
+        raise refused(Faults(Wrong(r["line"], what.format(**r)) for r in wrong))
 
 
 # --- diversity --------------------------------------------------------------------------------------------------------
@@ -318,43 +319,48 @@ async def save_wording(tx: AsyncConnection, run: Fields, texts_sha256: str, docu
 # --- what a report is made of -----------------------------------------------------------------------------------------
 
 
-async def ratings(tx: AsyncConnection, run_id: UUID) -> list[Rating]:
-    """All ratings of the run that count, by asyncpg itself: a study's 21,600 take a fifth of the time."""
-    connection = (await tx.get_raw_connection()).driver_connection
-    assert connection is not None
-    found = await connection.fetch(
-        "SELECT t.dialogue_id::text, t.character, t.scenario, t.metric, t.rater, t.kind, t.score"
-        f" FROM analytics.ratings t JOIN gateway.runs_v1 r ON r.id = t.run_id WHERE t.run_id = $1 AND {COUNTS}",
-        run_id,
+async def sampling(tx: AsyncConnection, run_id: UUID) -> Rows:
+    """Each dialogue whose human ratings belong to a random sample, and who says so: ``random`` or ``drawn``."""
+    return await copied(
+        tx,
+        "SELECT json_build_array(dialogue_id, min(sampling)) FROM analytics.ratings"
+        f" WHERE run_id = '{run_id}' AND kind = 'human' AND sampling IS NOT NULL GROUP BY dialogue_id",
     )
-    return list(map(Rating._make, found))
 
 
-async def sampling(tx: AsyncConnection, run_id: UUID) -> dict[str, str]:
-    """The dialogues whose human ratings belong to a random sample, and who says so: ``random`` or ``drawn``."""
+async def kinds(tx: AsyncConnection, run_ids: Sequence[UUID]) -> set[RaterKind]:
+    """Who rated any of the runs."""
     found = await rows(
         tx,
-        "SELECT dialogue_id::text, min(sampling) AS sampling FROM analytics.ratings"
-        " WHERE run_id = :run AND kind = 'human' AND sampling IS NOT NULL GROUP BY dialogue_id",
-        run=run_id,
+        "SELECT kind FROM (VALUES ('judge'), ('human')) k(kind) WHERE EXISTS (SELECT FROM analytics.ratings t"
+        " JOIN gateway.runs_v1 r ON r.id = t.run_id"
+        f" WHERE t.run_id = ANY(CAST(:runs AS uuid[])) AND t.kind = k.kind AND {COUNTS})",
+        runs=list(run_ids),
     )
-    return {r["dialogue_id"]: r["sampling"] for r in found}
+    return {r["kind"] for r in found}
 
 
-async def scenarios(tx: AsyncConnection, suite_id: UUID) -> list[dict[str, Any]]:
+async def judges(tx: AsyncConnection, run_id: UUID) -> list[str]:
+    """The judges whose scores are there, by name."""
+    sql = (
+        "SELECT DISTINCT t.rater FROM analytics.ratings t JOIN gateway.runs_v1 r ON r.id = t.run_id"
+        f" WHERE t.run_id = :run AND t.kind = 'judge' AND {COUNTS} ORDER BY t.rater"
+    )
+    return [r["rater"] for r in await rows(tx, sql, run=run_id)]
+
+
+async def scenarios(tx: AsyncConnection, suite_id: UUID) -> Rows:
     """The suite's scenarios in its order: id, persona, emotion and location of each."""
-    found = await rows(
+    return await copied(
         tx,
-        """
-        SELECT s.value ->> 'id' AS id, s.value ->> 'persona' AS persona, s.value ->> 'emotion' AS emotion,
-            s.value ->> 'location' AS location
+        f"""
+        SELECT json_build_object('id', s.value ->> 'id', 'persona', s.value ->> 'persona',
+            'emotion', s.value ->> 'emotion', 'location', s.value ->> 'location')
         FROM gateway.suites_v1 u CROSS JOIN LATERAL
             jsonb_array_elements(coalesce(u.document -> 'scenarios', '[]')) WITH ORDINALITY s(value, place)
-        WHERE u.id = :suite ORDER BY s.place
+        WHERE u.id = '{suite_id}' ORDER BY s.place
         """,
-        suite=suite_id,
     )
-    return [dict(r) for r in found]
 
 
 async def changes(tx: AsyncConnection, run_id: UUID) -> int:
@@ -363,20 +369,20 @@ async def changes(tx: AsyncConnection, run_id: UUID) -> int:
     return found["changes"] if found else 0
 
 
-async def dialogues(tx: AsyncConnection, run_id: UUID) -> list[RowMapping]:
+async def dialogues(tx: AsyncConnection, run_id: UUID) -> Rows:
     """The run's dialogues: how each ended, what the candidate replied, and how its verdicts ended."""
-    return await rows(
+    return await copied(
         tx,
-        """
-        SELECT d.id::text, d.state, d.error ->> 'code' AS error, d.scenario IS NULL AS own_log, d.position,
-            d.character, d.scenario, d.replicate, jsonb_path_query_array(d.turns, '$[*].assistant') AS replies,
-            v.verdicts
-        FROM generator.dialogues_v1 d LEFT JOIN (
-            SELECT dialogue_id, array_agg(DISTINCT coalesce(error ->> 'code', state)) AS verdicts
-            FROM judge.verdicts_v1 WHERE run_id = :run GROUP BY dialogue_id) v ON v.dialogue_id = d.id
-        WHERE d.run_id = :run ORDER BY d.position
+        f"""
+        SELECT to_json(x) FROM (
+            SELECT d.id, d.state, d.error ->> 'code' AS error, d.scenario IS NULL AS own_log, d.position,
+                d.character, d.scenario, d.replicate, jsonb_path_query_array(d.turns, '$[*].assistant') AS replies,
+                v.verdicts
+            FROM generator.dialogues_v1 d LEFT JOIN (
+                SELECT dialogue_id, array_agg(DISTINCT coalesce(error ->> 'code', state)) AS verdicts
+                FROM judge.verdicts_v1 WHERE run_id = '{run_id}' GROUP BY dialogue_id) v ON v.dialogue_id = d.id
+            WHERE d.run_id = '{run_id}' ORDER BY d.position) x
         """,
-        run=run_id,
     )
 
 
@@ -404,6 +410,30 @@ async def report(tx: AsyncConnection, run_id: UUID, tenant_id: UUID | None) -> R
         tenant=tenant_id,
         final=list(FINAL),
     )
+
+
+async def documents(tx: AsyncConnection, run_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The stored reports of those of the final runs that have one, as text."""
+    found = await rows(
+        tx,
+        "SELECT r.id, p.document::text AS document FROM gateway.runs_v1 r"
+        " JOIN analytics.reports p ON p.run_id = r.id AND p.revision = r.revision"
+        " WHERE r.id = ANY(CAST(:runs AS uuid[]))",
+        runs=list(run_ids),
+    )
+    return {r["id"]: r["document"] for r in found}
+
+
+async def reported(tx: AsyncConnection, run_ids: Sequence[UUID]) -> dict[UUID, RaterKind | None]:
+    """Those of the final runs that have a stored report, and whose ratings it covers: calibrated means are judges'."""
+    found = await rows(
+        tx,
+        "SELECT r.id, nullif(replace(p.document ->> 'raters', 'calibrated', 'judge'), '') AS raters"
+        " FROM gateway.runs_v1 r JOIN analytics.reports p ON p.run_id = r.id AND p.revision = r.revision"
+        " WHERE r.id = ANY(CAST(:runs AS uuid[]))",
+        runs=list(run_ids),
+    )
+    return {r["id"]: r["raters"] for r in found}
 
 
 async def save_report(

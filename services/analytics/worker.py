@@ -73,7 +73,7 @@ async def summarise_run(resources: Resources, run_id: UUID) -> None:
     if run is None or not (run["phase"] == "analysing" or run["status"] in FINAL):
         return
     async with resources.turn(run_id):
-        written = await kept.summarise(resources, run)
+        written = await kept.summarise(resources, run, resources.reports)
     async with resources.engine.begin() as tx:
         await measure.mark(tx, run["tenant_id"])
     REPORTS.inc()

@@ -8,11 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.access.quota import RateLimit
 from services.gateway.runs.report_cache import Shelf
+from services.gateway.suites.suites import Known
 from services.gateway.upstream import Peers
+from services.kit.aside import Aside
 from services.kit.db import open_engine
 from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import Settings
+from services.kit.uploads import Uploads
+
+ROOM = 128 << 20  # bytes of uploads that are worked on at once, each with a connection of the pool
 
 
 @dataclass
@@ -24,7 +29,7 @@ class Seeded:
 
 @dataclass(frozen=True)
 class Resources:
-    """All that the gateway needs from outside."""
+    """All that the gateway needs from outside. Long ``texts`` are read in a process aside."""
 
     settings: Settings
     engine: AsyncEngine
@@ -34,6 +39,9 @@ class Resources:
     rates: RateLimit
     seeded: Seeded = field(default_factory=Seeded)
     shelf: Shelf = field(default_factory=Shelf)
+    known: Known = field(default_factory=Known)
+    texts: Aside = field(default_factory=lambda: Aside("texts"))
+    uploads: Uploads = field(default_factory=lambda: Uploads(ROOM, seconds=120))
 
 
 @asynccontextmanager
@@ -43,16 +51,18 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     queue = ArqQueue(settings.redis_url)
     keys = KeyFile(settings.secret_key_file)
     peers = Peers(settings.services, keys.internal_token)
+    resources = Resources(
+        settings=settings,
+        engine=engine,
+        queue=queue,
+        keys=keys,
+        peers=peers,
+        rates=RateLimit(settings.rate_limit_per_minute),
+    )
     try:
-        yield Resources(
-            settings=settings,
-            engine=engine,
-            queue=queue,
-            keys=keys,
-            peers=peers,
-            rates=RateLimit(settings.rate_limit_per_minute),
-        )
+        yield resources
     finally:
+        await resources.texts.close()
         await peers.close()
         await queue.close()
         await engine.dispose()

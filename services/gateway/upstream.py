@@ -1,7 +1,7 @@
 """The other services, for a person's single read: one HTTP call, no queue."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import aiohttp
@@ -10,6 +10,7 @@ import orjson
 from esrp.api import Problem
 from esrp.errors import EsrpError, Fault, Unavailable
 from services.kit.settings import ServiceUrls
+from services.kit.uploads import Upload
 from services.kit.web import INTERNAL
 
 Peer = Literal["generator", "judge", "analytics"]
@@ -24,6 +25,7 @@ class Forwarded:
     status: int
     body: bytes
     content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Peers:
@@ -41,21 +43,24 @@ class Peers:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | Upload | None = None,
         content_type: str = "application/json",
         seconds: float = 60,
     ) -> Forwarded:
         """The peer's answer. Its problems become ours; ``Unavailable`` if it does not answer."""
+        headers = {"Content-Type": content_type, INTERNAL: self._token}
+        if isinstance(body, Upload):
+            headers["Content-Length"] = str(body.size)
         try:
             async with self._session(peer).request(
                 method,
                 self._base(peer) + path,
                 params=query,
-                data=body,
-                headers={"Content-Type": content_type, INTERNAL: self._token},
+                data=body.parts() if isinstance(body, Upload) else body,
+                headers=headers,
                 timeout=aiohttp.ClientTimeout(total=seconds),
             ) as response:
-                answer = Forwarded(response.status, await response.read(), response.content_type)
+                answer = Forwarded(response.status, await response.read(), response.content_type, response.headers)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unavailable(f"The {peer} service does not answer; try again in a moment.", retry_after=2) from error
         if answer.status >= 400:
@@ -69,7 +74,8 @@ class Peers:
                 self._base(peer) + path, params=query, headers={INTERNAL: self._token}, timeout=STREAM
             ) as response:
                 if response.status >= 400:
-                    raise _problem(peer, Forwarded(response.status, await response.read(), response.content_type))
+                    body = await response.read()
+                    raise _problem(peer, Forwarded(response.status, body, response.content_type, response.headers))
                 async for chunk in response.content.iter_any():
                     yield chunk
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -109,6 +115,8 @@ def _problem(peer: Peer, answer: Forwarded) -> EsrpError:
         faults = [Fault(fault["pointer"], fault["message"]) for fault in document.get("errors", [])]
         error = EsrpError(document["detail"], errors=faults)
         error.status, error.code, error.retryable = answer.status, document["code"], document["retryable"]
+        wait = answer.headers.get("Retry-After", "")
+        error.retry_after = float(wait) if wait.isdigit() else None
         error.extra = {name: value for name, value in document.items() if name not in Problem.model_fields}
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return Unavailable(f"The {peer} service answered with status {answer.status}.")

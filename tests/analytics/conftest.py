@@ -1,7 +1,7 @@
 """An analytics service over a real database, and an upstream world written by hand."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from httpx2 import ASGITransport, AsyncClient
 from esrp.metrics import METRIC_IDS
 from services.analytics.app import create_app
 from services.analytics.resources import Resources
+from services.kit.aside import Aside, Pool
 from services.kit.db import open_engine
 from services.kit.ids import dialogue_id, encode, verdict_id
 from services.kit.queue import RecordedQueue
@@ -148,12 +149,23 @@ def csv(rows: list[dict[str, Any]]) -> str:
     return "\n".join([",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]) + "\n"
 
 
+@pytest.fixture(scope="session")
+def pools() -> Iterator[tuple[Pool, Pool]]:
+    """Processes for figures and for reports, begun once for all tests."""
+    figures, reports = Pool(), Pool()
+    yield figures, reports
+    figures.close()
+    reports.close()
+
+
 @pytest.fixture
-async def world(database: str, key_file: Path) -> AsyncIterator[World]:
+async def world(database: str, key_file: Path, pools: tuple[Pool, Pool]) -> AsyncIterator[World]:
     """An empty world."""
     keys, queue = KeyFile(key_file), RecordedQueue()
     settings = Settings(database_url=database, redis_url="unix:///nowhere", secret_key_file=key_file)
-    resources = Resources(settings, open_engine(database, "esrp_analytics"), queue, keys)
+    figures, reports = Aside("figures", pool=pools[0]), Aside("reports", pool=pools[1])
+    engine = open_engine(database, "esrp_analytics")
+    resources = Resources(settings, engine, queue, keys, figures, reports)
     db = await asyncpg.connect(database.replace("+asyncpg", ""))
     headers = {INTERNAL: keys.internal_token}
     async with AsyncClient(transport=ASGITransport(create_app(resources)), base_url="http://a", headers=headers) as web:

@@ -1,11 +1,11 @@
 """A gate looks at the ratings that a report looks at, and holds nothing while it counts."""
 
-import asyncio
 import json
 import math
 import shlex
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +14,11 @@ from scipy.stats import t
 
 from esrp.imported import ImportTotals
 from esrp.metrics import METRIC_IDS
+from esrp.policies import Policy
 from esrp.verdict import Decided, worded
+from services.analytics.gates import verdict
 from services.analytics.worker import store_ratings
+from services.kit.aside import Aside, Pool
 from tests.analytics.conftest import TENANT, World, csv
 
 FLOORS = {"floors": {"*": 1.0}}
@@ -90,27 +93,30 @@ async def test_people_alone_are_taken_as_they_are(world: World) -> None:
     await is_the_reports(world, run, "human")
 
 
-class Counting(ThreadPoolExecutor):
-    """Notes something whenever it is given work."""
+class Counting(Pool):
+    """Notes something whenever work begins."""
 
     def __init__(self, look: Callable[[], int]) -> None:
         super().__init__()
         self.look, self.seen = look, list[int]()
 
-    def submit(self, *arguments: Any, **named: Any) -> "Future[Any]":
+    def take(self) -> Any:
         self.seen.append(self.look())
-        return super().submit(*arguments, **named)
+        return super().take()
 
 
 async def test_a_verdict_holds_no_connection_while_it_counts(world: World) -> None:
     run, baseline = await judged(world), await judged(world)
-    pool: Any = world.resources.engine.pool
-    threads = Counting(pool.checkedout)
-    asyncio.get_running_loop().set_default_executor(threads)
+    connections: Any = world.resources.engine.pool
+    pool = Counting(connections.checkedout)
+    counting = replace(world.resources, figures=Aside("counting", pool=pool))
+    against = verdict.Against(run=baseline, name="production", finished_at=None)
+    ask = verdict.Ask(gate=None, policy=Policy(margins={"*": 0.1}), baseline=against)
 
-    found = await gate(world, run, {"margins": {"*": 0.1}}, baseline)
+    found = await verdict.evaluate(counting, run, TENANT, ask, datetime.now(UTC))
+    await counting.figures.close()
 
-    assert (found["verdict"], threads.seen) == ("pass", [0])
+    assert found is not None and (found.verdict, pool.seen) == ("pass", [0])
     assert await world.count("analytics.gates") == 1
 
 

@@ -119,6 +119,8 @@ def test_metrics_by_group_name_every_metric_on_a_line(api: FakeApi, esrp: Esrp) 
         "raters": "judge",
         "method": METHOD,
         "groups": {"student": scores(), "teacher": scores(None)},
+        "count": 102,
+        "next_cursor": "WzJd",
     }
     api.on("GET", f"/v1/runs/{RUN}/metrics", Answer(document))
 
@@ -130,6 +132,7 @@ def test_metrics_by_group_name_every_metric_on_a_line(api: FakeApi, esrp: Esrp) 
     assert lines.count("student: 12 dialogues") == 1
     assert sum(line.split()[:1] == ["emotional_value"] for line in lines) == 2
     assert any(line.split()[:2] == ["overall", "–"] for line in lines)
+    assert result.stderr == "2 of 102 groups; the next ones: --cursor WzJd\n"
 
 
 def test_metrics_as_markdown_are_refused_as_a_mistake_of_use(esrp: Esrp) -> None:

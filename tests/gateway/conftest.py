@@ -1,6 +1,7 @@
 """A gateway on a real Postgres and Valkey, called over ASGI."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -9,14 +10,23 @@ import pytest
 from services.gateway.app import create_app
 from services.gateway.resources import Resources, open_resources
 from services.gateway.seed import seed
+from services.kit.aside import Aside, Pool
 from services.kit.settings import JudgeSettings, ModelSettings, ServiceUrls, Settings
 from tests.builders import a_suite
 
 BOOTSTRAP = "esrp_" + "k" * 43
 
 
+@pytest.fixture(scope="session")
+def pool() -> Iterator[Pool]:
+    """A process that reads texts, begun once for all tests."""
+    opened = Pool()
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-async def resources(database: str, redis_url: str, key_file: Path) -> AsyncIterator[Resources]:
+async def resources(database: str, redis_url: str, key_file: Path, pool: Pool) -> AsyncIterator[Resources]:
     """The gateway's resources; nobody else is up."""
     settings = Settings(
         database_url=database,
@@ -30,7 +40,7 @@ async def resources(database: str, redis_url: str, key_file: Path) -> AsyncItera
     )
     async with open_resources(settings) as opened:
         await seed(opened)
-        yield opened
+        yield replace(opened, texts=Aside("texts", pool=pool))
 
 
 @pytest.fixture

@@ -1,12 +1,18 @@
 """Suites and transcripts: immutable, versioned by content, refused with line and reason."""
 
 import json
+import time
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
 
+from esrp.api import MOST_RECORDED
+from services.gateway.resources import Resources
+from services.gateway.suites.suites import Known
 from tests.builders import a_suite
+from tests.gateway.conftest import BOOTSTRAP, caller
 
 YAML = {"Content-Type": "application/yaml"}
 TURNS = [{"user": "Hi", "assistant": "Hello"}]
@@ -102,3 +108,65 @@ async def test_a_dialogue_of_an_unknown_character_or_twice_the_same_is_refused(c
 
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+async def test_near_duplicates_are_looked_for_once_however_often_a_suite_is_read(client: httpx2.AsyncClient) -> None:
+    document = a_suite(name="alike").model_dump(mode="json")
+    text = "She would like to be left alone with the letter, at least until the rain has stopped, she says. " * 8
+    document["scenarios"] = [
+        {"id": f"s{n}", "question": f"{text}{n}", "event": f"{text}{n}", "persona": None} for n in range(1000)
+    ]
+    uploaded = await client.post("/v1/suites", json=document)
+    assert uploaded.status_code == 201 and any(
+        "nearly the same question" in told for told in uploaded.json()["warnings"]
+    )
+    began = time.process_time()
+    for _ in range(20):
+        assert (await client.get("/v1/suites/alike")).json() == uploaded.json()
+    assert time.process_time() - began < 2  # of this process, which has the gateway in it; once took 4.5
+
+
+async def test_a_gateway_that_was_restarted_tells_the_same_warnings(
+    client: httpx2.AsyncClient, resources: Resources
+) -> None:
+    told = (await client.get("/v1/suites/tiny")).json()["warnings"]
+    fresh = replace(resources, known=Known())
+    async with caller(fresh, BOOTSTRAP) as again:
+        assert told and (await again.get("/v1/suites/tiny")).json()["warnings"] == told
+        assert [len(fresh.known.counts), fresh.known.told(next(iter(fresh.known.counts)))] == [1, told]
+
+
+async def test_suites_are_listed_without_reading_their_texts_again(
+    client: httpx2.AsyncClient, resources: Resources
+) -> None:
+    first = (await client.get("/v1/suites")).json()
+    counts = dict(resources.known.counts)
+    assert len(counts) == 3 and first == (await client.get("/v1/suites")).json()
+    assert all(resources.known.counts[id] is row for id, row in counts.items())
+
+
+@pytest.mark.parametrize(("field", "size"), [("work", 201), ("name", 65), ("id", 65), ("profile", 20_001)])
+async def test_every_text_of_a_character_has_a_longest(client: httpx2.AsyncClient, field: str, size: int) -> None:
+    document = a_suite(name="mine").model_dump(mode="json")
+    document["characters"][0][field] = "x" * size
+    answer = await client.post("/v1/suites", json=document)
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == [f"/characters/0/{field}"]
+
+
+async def test_provenance_is_no_burden(client: httpx2.AsyncClient) -> None:
+    document = {**a_suite(name="mine").model_dump(mode="json"), "provenance": {"x": "y" * (1 << 20)}}
+    answer = await client.post("/v1/suites", json=document)
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/provenance"]
+
+
+async def test_a_transcript_has_a_longest_reply_and_so_many_dialogues(client: httpx2.AsyncClient) -> None:
+    dialogue = {"character": "c1", "turns": [{"user": "Hi", "assistant": "x" * ((2 << 20) + 1)}]}
+    long = await client.post("/v1/transcripts", json={"name": "x", "suite": "tiny", "dialogues": [dialogue]})
+    assert long.json()["errors"][0]["pointer"] == "/dialogues/0/turns/0/assistant"
+    line = '{"character":"c1","turns":[{"user":"a","assistant":"b"}]}\n'
+    many = await client.post(
+        "/v1/transcripts?name=x&suite=tiny",
+        content=line * (MOST_RECORDED + 1),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    assert (many.status_code, many.json()["errors"][0]["pointer"]) == (422, f"line {MOST_RECORDED + 1}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -140,3 +141,28 @@ def test_weights_that_are_not_kept_give_the_same_numbers(monkeypatch: pytest.Mon
     monkeypatch.setattr("esrp.stats.groups.KEPT", 0)
     monkeypatch.setattr("esrp.stats.groups.EXACT", 0)
     assert table(ratings, groups=groups, method=QUICK) == kept
+
+
+def test_nobody_is_held_against_another_where_that_is_not_asked() -> None:
+    candidates = {name: Ratings.of(noisy(3, 4, seed=n)) for n, name in enumerate("abc")}
+    alone = table(candidates, method=QUICK, paired=False)
+    assert alone.differences == {}
+    assert alone.scores == table(candidates, method=QUICK).scores
+
+
+def only(name: str) -> Callable[[str, str | None], str | None]:
+    return lambda character, _: name if character == name else None
+
+
+def test_groups_on_resamples_that_are_too_many_to_be_kept_are_those_of_each_alone() -> None:
+    many = Method(bootstrap=40_000)  # times 2,000 pairs: 320 MB of weights
+    ratings = Ratings.of(
+        rating(f"c{c:02}", f"s{s:02}", 1 + (c * s + len(metric)) % 5, metric=metric)
+        for c in range(40)
+        for s in range(50)
+        for metric in METRIC_IDS[:2]
+    )
+    together = table({"": ratings}, groups={"by": lambda c, _: c if c < "c03" else None}, method=many).groups["by"]
+    for name in ("c00", "c02"):
+        one = table({"": ratings}, groups={"by": only(name)}, method=many)
+        assert one.groups["by"][name] == together[name]

@@ -3,10 +3,9 @@
 Measured again when ratings of people came in, a run has ended, or somebody asks for a card.
 """
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -20,7 +19,10 @@ from esrp.metrics import METRIC_IDS
 from esrp.stats import Rating, Ratings, against_humans
 from esrp.stats.judging import Cells, between, favour, slope
 from esrp.text import bounds, rounded
+from services.analytics.report.packed import SCORES
 from services.analytics.resources import Resources
+from services.kit.aside import unless_too_much
+from services.kit.bulk import Rows, copied
 from services.kit.db import count, json, row, rows
 from services.kit.settings import JudgeSettings
 from services.work.cards import configuration, rated_as_now
@@ -89,27 +91,59 @@ async def marked(tx: AsyncConnection) -> list[UUID]:
 
 async def measure_judges(resources: Resources, tenant_id: UUID) -> None:
     """Measure every configured judge by the tenant's ratings, and keep that. Running it twice changes nothing."""
-    judges = resources.settings.judges
-    async with resources.engine.begin() as tx:
-        begun = await row(
-            tx,
-            "SELECT clock_timestamp() AS read_at,"
-            " (SELECT since FROM analytics.unmeasured WHERE tenant_id = :tenant) AS since",
-            tenant=tenant_id,
-        )
-        assert begun is not None
-        material = await _material(tx, tenant_id, [judge.name for judge in judges])
-    documents = await asyncio.to_thread(measures, judges, material)
+    judges = [judge.model_copy(update={"api_key": None}) for judge in resources.settings.judges]
+    async with resources.figures.slot(patient=True) as do:
+        async with resources.engine.begin() as tx:
+            begun = await row(
+                tx,
+                "SELECT clock_timestamp() AS read_at,"
+                " (SELECT since FROM analytics.unmeasured WHERE tenant_id = :tenant) AS since",
+                tenant=tenant_id,
+            )
+            assert begun is not None
+            drawn = await _drawn(tx, tenant_id, [judge.name for judge in judges])
+        documents = await unless_too_much(do(_measured, judges, drawn)) or {}
     async with resources.engine.begin() as tx:
         for judge in judges:
-            await _save(tx, tenant_id, judge, documents[judge.name], begun["read_at"])
+            if judge.name in documents:
+                await _save(tx, tenant_id, judge, documents[judge.name], begun["read_at"])
         await count(
             tx,
             "DELETE FROM analytics.unmeasured WHERE tenant_id = :tenant AND since = :since",
             tenant=tenant_id,
             since=begun["since"],
         )
-    log.info("judges.measured", tenant_id=str(tenant_id), judges=len(judges), runs=len(material.runs))
+    log.info("judges.measured", tenant_id=str(tenant_id), judges=len(judges), runs=len(drawn.runs))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a ``Material`` is made of, as Postgres copied it."""
+
+    runs: Sequence[Fields]
+    rated: Rows
+    dialogues: Rows
+
+    def material(self) -> Material:
+        """The same as values."""
+        dialogues = list(self.dialogues)
+        return Material(
+            runs=self.runs,
+            rated=[_rated(*row) for row in self.rated],
+            said={id: said for id, said, _ in dialogues},
+            sizes={id: size for id, _, size in dialogues if size is not None},
+        )
+
+
+def _rated(
+    run: str, dialogue: str, character: str, scenario: str | None, rater: str, kind: str, scores: Sequence[int | None]
+) -> Rated:
+    given = {metric: score for metric, score in zip(METRIC_IDS, scores, strict=True) if score is not None}
+    return Rated(UUID(run), dialogue, character, scenario, rater, kind, given)
+
+
+def _measured(judges: Sequence[JudgeSettings], drawn: Drawn) -> dict[str, dict[str, Any]]:
+    return measures(judges, drawn.material())
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
@@ -279,45 +313,38 @@ def _rounded(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
 # --- queries ----------------------------------------------------------------------------------------------------------
 
 
-async def _material(tx: AsyncConnection, tenant_id: UUID, judges: Sequence[str]) -> Material:
-    runs = await _runs(tx, tenant_id, judges)
-    ids = [run["id"] for run in runs]
-    rated = await rows(
+async def _drawn(tx: AsyncConnection, tenant_id: UUID, judges: Sequence[str]) -> Drawn:
+    runs = [dict(run) for run in await _runs(tx, tenant_id, judges)]
+    names = ", ".join(f"'{judge}'" for judge in judges) or "NULL"  # settings allow only letters, digits and ``._-``
+    rated = await copied(
         tx,
-        """
-        SELECT run_id AS run, dialogue_id::text AS dialogue, character, scenario, rater, kind,
-            jsonb_object_agg(metric, score) AS scores
+        f"""
+        SELECT json_build_array(run_id, dialogue_id, min(character), min(scenario), rater, kind,
+            json_build_array({SCORES}))
         FROM analytics.ratings
-        WHERE run_id = ANY(CAST(:runs AS uuid[])) AND (kind = 'human'
-            OR rater = ANY(CAST(:judges AS text[])) AND import_id IS NULL)
-        GROUP BY run_id, dialogue_id, character, scenario, rater, kind ORDER BY dialogue_id, kind, rater
+        WHERE run_id = ANY({_ids(runs)}) AND (kind = 'human' OR rater IN ({names}) AND import_id IS NULL)
+        GROUP BY run_id, dialogue_id, rater, kind ORDER BY dialogue_id, kind, rater
         """,
-        runs=ids,
-        judges=list(judges),
     )
     # Words in English, characters in all else, of NFKC text, as everywhere where text is counted (STATISTICS 7).
-    dialogues = await rows(
+    english = _ids([run for run in runs if run["language"] == "en"])
+    dialogues = await copied(
         tx,
-        r"""
-        SELECT d.id::text AS id, md5(d.turns::text) AS said, (
-            SELECT avg(CASE WHEN d.run_id = ANY(CAST(:english AS uuid[]))
+        rf"""
+        SELECT json_build_array(d.id, md5(d.turns::text), (
+            SELECT avg(CASE WHEN d.run_id = ANY({english})
                 THEN coalesce(array_length(regexp_split_to_array(nullif(btrim(t.said, E' \n\t'), ''), '\s+'), 1), 0)
                 ELSE char_length(normalize(t.said, NFKC)) END)::float8
             FROM (SELECT turn ->> 'assistant' AS said FROM jsonb_array_elements(d.turns) turn) t
-            WHERE t.said IS NOT NULL) AS size
-        FROM generator.dialogues_v1 d
-        WHERE d.run_id = ANY(CAST(:runs AS uuid[])) AND d.state = 'done'
+            WHERE t.said IS NOT NULL))
+        FROM generator.dialogues_v1 d WHERE d.run_id = ANY({_ids(runs)}) AND d.state = 'done'
         """,
-        runs=ids,
-        english=[run["id"] for run in runs if run["language"] == "en"],
     )
-    names = [field.name for field in fields(Rated)]
-    return Material(
-        runs=runs,
-        rated=[Rated(**{name: found[name] for name in names}) for found in rated],
-        said={found["id"]: found["said"] for found in dialogues},
-        sizes={found["id"]: found["size"] for found in dialogues if found["size"] is not None},
-    )
+    return Drawn(runs, rated, dialogues)
+
+
+def _ids(runs: Sequence[Fields]) -> str:
+    return "CAST('{" + ",".join(str(run["id"]) for run in runs) + "}' AS uuid[])"
 
 
 async def _runs(tx: AsyncConnection, tenant_id: UUID, judges: Sequence[str]) -> list[RowMapping]:

@@ -1,33 +1,64 @@
 """A run's scores by group: character, scenario, persona, emotion, location or rater."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from esrp.api import GroupBy, MetricsOut, RaterKind, Scored
 from esrp.stats import METHOD, Rating, Ratings, Score, Scores, table
-from services.analytics.report.build import estimate, labels
+from services.analytics.report.build import MOST_GROUPS, estimate, labels, names_of, only
 from services.analytics.store import Fields
 from services.kit.ids import encode
 
 Asked = Literal["auto", "judge", "human"]
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The groups that are asked for: so many from a place on, in their order."""
+
+    start: int = 0
+    limit: int = MOST_GROUPS
+
+    def of(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that are on it."""
+        return sorted(names)[self.start : self.start + self.limit]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The bootstrap's seed, the page's groups, and how many there are in all."""
+
+    seed: str
+    groups: Mapping[str, Scores]
+    count: int
+
+
 def breakdown(
-    run: Fields, rows: Mapping[RaterKind, Sequence[Rating]], scenarios: Sequence[Fields], by: GroupBy, asked: Asked
+    run: Fields,
+    rows: Mapping[RaterKind, Sequence[Rating]],
+    scenarios: Sequence[Fields],
+    by: GroupBy,
+    asked: Asked,
+    page: Page,
 ) -> MetricsOut:
-    """Every group with a rating, on common resamples; by ``auto`` judges' ratings, or people's if no judge rated."""
+    """The page's groups with a rating, on common resamples; by ``auto`` judges' ratings, or people's if no judge rated.
+
+    The cost is that of the page's groups, however many others there are.
+    """
     kind = kind_of(rows, asked)
     given = rows.get(kind, ()) if kind else ()
-    seed, found = _by_rater(given) if by == "rater" else _by_label(given, by, scenarios)
+    found = _by_rater(given, page) if by == "rater" else _by_label(given, by, scenarios, page)
     return MetricsOut(
         run=encode("run", run["id"]),
         suite=run["suite_label"],
         candidate=run["candidate_name"],
         group_by=by,
         raters=kind,
-        groups={label: scored(scores) for label, scores in found.items()},
-        method=method(seed),
+        groups={label: scored(scores) for label, scores in found.groups.items()},
+        count=found.count,
+        next_cursor=None,
+        method=method(found.seed),
     )
 
 
@@ -58,14 +89,17 @@ def method(seed: str) -> dict[str, Any]:
     return dict(sorted({**asdict(METHOD), "seed": seed}.items()))
 
 
-def _by_rater(rows: Sequence[Rating]) -> tuple[str, dict[str, Scores]]:
+def _by_rater(rows: Sequence[Rating], page: Page) -> Found:
+    """The raters of a page share resamples; none is held against another."""
     raters: dict[str, list[Rating]] = {}
     for row in rows:
         raters.setdefault(row.rater, []).append(row)
-    found = table({rater: Ratings.of(raters[rater]) for rater in sorted(raters)})
-    return found.seed, found.scores
+    found = table({rater: Ratings.of(raters[rater]) for rater in page.of(raters)}, paired=False)
+    return Found(found.seed, found.scores, len(raters))
 
 
-def _by_label(rows: Sequence[Rating], by: GroupBy, scenarios: Sequence[Fields]) -> tuple[str, dict[str, Scores]]:
-    found = table({"": Ratings.of(rows)}, groups={by: labels(by, scenarios)})
-    return found.seed, {label: of[""] for label, of in found.groups[by].items()}
+def _by_label(rows: Sequence[Rating], by: GroupBy, scenarios: Sequence[Fields], page: Page) -> Found:
+    ratings, of = Ratings.of(rows), labels(by, scenarios)
+    names = names_of(ratings, of)
+    found = table({"": ratings}, groups={by: only(of, {*page.of(names)})})
+    return Found(found.seed, {label: scores[""] for label, scores in found.groups[by].items()}, len(names))

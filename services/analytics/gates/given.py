@@ -16,6 +16,8 @@ from services.analytics import store
 from services.analytics.imports import imported
 from services.analytics.imports.imported import COUNTS, Imports
 from services.analytics.report.calibration import labelled
+from services.analytics.report.packed import Packed, packed
+from services.kit.bulk import Rows
 from services.kit.db import count, json, row, rows
 from services.kit.ids import uuid7
 from services.kit.settings import Settings
@@ -26,17 +28,22 @@ from services.work.cards import validated
 class Seen:
     """A run with its ratings; ``pairs``: how many its suite has of a character and a scenario.
 
-    ``sampling`` says of dialogues that people rated how they were chosen, ``batches`` are ratings of diversity.
+    ``sampled`` says of dialogues that people rated how they were chosen, ``batches`` are ratings of diversity.
     """
 
-    run: RowMapping | Mapping[str, Any]
-    ratings: Sequence[Rating]
-    sampling: Mapping[str, str]
+    run: Mapping[str, Any]
+    packed: Packed
+    sampled: Rows
     batches: Sequence[BatchRating]
     planned: int
     pairs: int
     unvalidated: tuple[str, ...]
     imports: Imports
+
+    @cached_property
+    def ratings(self) -> Sequence[Rating]:
+        """All ratings of the run; for a process aside, as what follows."""
+        return self.packed.ratings()
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -53,7 +60,7 @@ class Seen:
     def _correcting(self) -> Sequence[Rating]:
         judges = [rating for rating in self.ratings if rating.kind == "judge"]
         people = [rating for rating in self.ratings if rating.kind != "judge"]
-        how, labels = labelled({rating.dialogue for rating in judges}, people, self.sampling)
+        how, labels = labelled({rating.dialogue for rating in judges}, people, dict(self.sampled))
         return [*judges, *labels] if how else []
 
 
@@ -63,15 +70,14 @@ async def seen(tx: AsyncConnection, settings: Settings, run_id: UUID, tenant_id:
     if run is None:
         return None
     size = await _size(tx, run_id)
-    ratings = await store.ratings(tx, run_id)
     return Seen(
-        run=run,
-        ratings=ratings,
-        sampling=await store.sampling(tx, run_id),
+        run=dict(run),
+        packed=await packed(tx, run_id),
+        sampled=await store.sampling(tx, run_id),
         batches=await store.diversity_ratings(tx, run_id),
         planned=max(run["plan"]["dialogues"], size["dialogues"]),
         pairs=size["pairs"],
-        unvalidated=await _unvalidated(tx, settings, run, ratings),
+        unvalidated=await _unvalidated(tx, settings, run),
         imports=await imported.of_run(tx, run),
     )
 
@@ -90,13 +96,11 @@ async def _size(tx: AsyncConnection, run_id: UUID) -> RowMapping:
     return found
 
 
-async def _unvalidated(
-    tx: AsyncConnection, settings: Settings, run: RowMapping, ratings: Sequence[Rating]
-) -> tuple[str, ...]:
+async def _unvalidated(tx: AsyncConnection, settings: Settings, run: RowMapping) -> tuple[str, ...]:
     """Judges whose scores are there and that nobody has held against people; imported ones are not known here."""
     known = await validated(tx, settings, run)
-    rated = {rating.rater for rating in ratings if rating.kind == "judge"}
-    return tuple(sorted(name for name in rated | set(run["judges"]) if not known.get(name)))
+    rated = {*await store.judges(tx, run["id"]), *run["judges"]}
+    return tuple(sorted(name for name in rated if not known.get(name)))
 
 
 # --- reasons, and what is kept ----------------------------------------------------------------------------------------

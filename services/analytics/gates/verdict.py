@@ -1,6 +1,5 @@
 """A release gate's verdict: what was decided and why, where it is worst, and what would decide what is open."""
 
-import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,20 +57,25 @@ class Ask(Frozen):
     sentinel: tuple[Heard, ...] = Field(())
 
 
-async def evaluate(resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime) -> Decided | None:
+async def evaluate(
+    resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, now: datetime, *, own: bool = False
+) -> Decided | None:
     """The verdict on the tenant's run, kept with its evidence; ``None`` if there is no such run.
 
-    It holds no connection while it counts. Ratings that change meanwhile are not in it.
+    It holds no connection while it counts. Ratings that change meanwhile are not in it. A run's ``own`` gate, which
+    its end waits for, is decided beside the reports of runs that end, not behind what people ask for.
     """
-    async with resources.engine.connect() as tx:
-        await tx.execution_options(isolation_level="REPEATABLE READ")  # both runs as they were at one time
-        ours = await given.seen(tx, resources.settings, run_id, tenant_id)
-        if ours is None:
-            return None
-        theirs = None
-        if ask.baseline is not None:
-            theirs = await given.seen(tx, resources.settings, ask.baseline.run, tenant_id)
-    found = await asyncio.to_thread(_judged, ask, ours, theirs)
+    aside = resources.reports if own else resources.figures
+    async with aside.slot(patient=own) as do:
+        async with resources.engine.connect() as tx:
+            await tx.execution_options(isolation_level="REPEATABLE READ")  # both runs as they were at one time
+            ours = await given.seen(tx, resources.settings, run_id, tenant_id)
+            if ours is None:
+                return None
+            theirs = None
+            if ask.baseline is not None:
+                theirs = await given.seen(tx, resources.settings, ask.baseline.run, tenant_id)
+        found = await do(_judged, ask, ours, theirs)
     async with resources.engine.begin() as tx:
         worst = await _told(tx, found, ours, theirs)
         verdict = _out(ask, found, ours, theirs, worst, now)
@@ -330,7 +334,7 @@ def _is_about_margins(verdict: Verdict) -> bool:
 def _extensions(needed: int, ours: Seen, theirs: Seen | None) -> tuple[Extension, ...]:
     """What plays that many dialogues of the run and its baseline where they have fewer; none if one of them cannot."""
     both = [ours] if theirs is None or theirs.run["id"] == ours.run["id"] else [ours, theirs]
-    short = [seen for seen in both if seen.evidence.planned < needed] or [ours]
+    short = [seen for seen in both if seen.planned < needed] or [ours]
     found = [extension for seen in short if (extension := _extension(needed, seen)) is not None]
     return tuple(found) if len(found) == len(short) else ()
 
@@ -339,7 +343,7 @@ def _extension(needed: int, seen: Seen) -> Extension | None:
     run, pairs = seen.run, seen.pairs
     if run["transcript_id"] is not None:
         return None
-    needed = max(needed, seen.evidence.planned + 1)
+    needed = max(needed, seen.planned + 1)
     sample, replicates = (run["sample"]["dialogues"] if run["sample"] else pairs), run["replicates"]
     name = encode("run", run["id"])
     wanted = math.ceil(needed / replicates)

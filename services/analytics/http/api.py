@@ -50,16 +50,17 @@ async def import_ratings(
     request: Request, resources: Res, tenant: UUID, by: By, replace: bool = False, sampling: Sampling | None = None
 ) -> Imported:
     """Store all ratings of a file, or none: 422 then names the lines."""
-    body, content_type = await request.body(), request.headers.get("content-type", "")
-    parsed = await asyncio.to_thread(uncollected, ratings.parse, body, content_type)
-    async with reading(resources.engine) as tx:
-        dialogues = await store.dialogues_of(tx, tenant, ratings.run_ids(parsed))
-        reserved = await _reserved(tx, resources, tenant)
-    found = await asyncio.to_thread(uncollected, ratings.resolve, parsed, dialogues, reserved, replace=replace)
-    async with resources.engine.begin() as tx:
-        await store.lock(tx, *{cell.run_id for cell in found.cells})
-        changed = await store.import_cells(tx, tenant, by, found.cells, replace=replace, sampling=sampling)
-        await measure.mark(tx, tenant)
+    content_type = request.headers.get("content-type", "")
+    async with resources.uploads.received(request) as upload:
+        parsed = await asyncio.to_thread(uncollected, ratings.parse, upload.file, content_type)
+        async with reading(resources.engine) as tx:
+            dialogues = await store.dialogues_of(tx, tenant, ratings.run_ids(parsed))
+            reserved = await _reserved(tx, resources, tenant)
+        found = await asyncio.to_thread(uncollected, ratings.resolve, parsed, dialogues, reserved, replace=replace)
+        async with resources.engine.begin() as tx:
+            await store.lock(tx, *{cell.run_id for cell in found.cells})
+            changed = await store.import_cells(tx, tenant, by, found.cells, replace=replace, sampling=sampling)
+            await measure.mark(tx, tenant)
     await resources.queue.ring(*map(MeasureAgreement, changed))
     return _imported(found, sum(changed.values()), parsed.ignored_columns)
 
@@ -67,15 +68,16 @@ async def import_ratings(
 @router.post(f"{IMPORT}/diversity")
 async def import_diversity(request: Request, resources: Res, tenant: UUID, by: By, replace: bool = False) -> Imported:
     """Store all ratings of batches in a file, or none."""
-    body, content_type = await request.body(), request.headers.get("content-type", "")
-    parsed = await asyncio.to_thread(diversity.parse, body, content_type)
-    async with reading(resources.engine) as tx:
-        known = await store.batches_of(tx, tenant, diversity.run_ids(parsed))
-        reserved = await _reserved(tx, resources, tenant)
-    found = await asyncio.to_thread(diversity.resolve, parsed, known, reserved, replace=replace)
-    async with resources.engine.begin() as tx:
-        await store.lock(tx, *{cell.run_id for cell in found.cells})
-        changed = await store.import_batches(tx, tenant, by, found.cells, replace=replace)
+    content_type = request.headers.get("content-type", "")
+    async with resources.uploads.received(request) as upload:
+        parsed = await asyncio.to_thread(diversity.parse, upload.file, content_type)
+        async with reading(resources.engine) as tx:
+            known = await store.batches_of(tx, tenant, diversity.run_ids(parsed))
+            reserved = await _reserved(tx, resources, tenant)
+        found = await asyncio.to_thread(diversity.resolve, parsed, known, reserved, replace=replace)
+        async with resources.engine.begin() as tx:
+            await store.lock(tx, *{cell.run_id for cell in found.cells})
+            changed = await store.import_batches(tx, tenant, by, found.cells, replace=replace)
     return _imported(found, sum(changed.values()), parsed.ignored_columns)
 
 

@@ -16,9 +16,9 @@ router = APIRouter()
 
 
 @router.post("/internal/runs/{run_id}/gate")
-async def evaluate(run_id: UUID, ask: verdict.Ask, resources: Res, tenant: UUID) -> GateVerdict:
-    """Hold the run against the policy and keep the verdict."""
-    found = await verdict.evaluate(resources, run_id, tenant, ask, datetime.now(UTC))
+async def evaluate(run_id: UUID, ask: verdict.Ask, resources: Res, tenant: UUID, own: bool = False) -> GateVerdict:
+    """Hold the run against the policy and keep the verdict; ``own``: the run's end waits for it."""
+    found = await verdict.evaluate(resources, run_id, tenant, ask, datetime.now(UTC), own=own)
     if found is None:
         raise NotFound("run", encode("run", run_id))
     return worded(found)

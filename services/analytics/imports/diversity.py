@@ -1,25 +1,13 @@
 """A file of diversity ratings: read and checked line by line, as a file of ratings is."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from uuid import UUID
 
 from esrp.api import RaterKind
 from services.analytics.imports.judge_names import Reserved
-from services.analytics.imports.ratings import (
-    Columns,
-    Read,
-    Record,
-    Wrong,
-    counted,
-    ids_in,
-    kind,
-    read,
-    refused,
-    run_id,
-    score,
-    text,
-)
+from services.analytics.imports.ratings import counted, ids_in, kind, run_id, score, text
+from services.analytics.records import LISTED, Columns, Faults, Read, Record, read, refused
 
 COLUMNS = Columns(("run", "character", "batch", "rater", "score"), ("rater_kind",))
 
@@ -56,9 +44,9 @@ class Resolved(NamedTuple):
     repeated: int
 
 
-def parse(body: bytes, content_type: str) -> Read[BatchLine]:
+def parse(source: bytes | IO[bytes], content_type: str) -> Read[BatchLine]:
     """The lines of a CSV or NDJSON file, and what is wrong with them."""
-    return read(body, content_type, COLUMNS, _line)
+    return read(source, content_type, COLUMNS, _line)
 
 
 def run_ids(parsed: Read[BatchLine]) -> list[UUID]:
@@ -70,25 +58,27 @@ def resolve(
     parsed: Read[BatchLine], batches: Mapping[UUID, Mapping[str, int]], reserved: Reserved, *, replace: bool
 ) -> Resolved:
     """Check every line against the runs' batches (how many each character has); ``InvalidInput`` names all faults."""
-    wrong = list(parsed.wrong)
+    wrong = Faults(parsed.wrong)
+    if wrong.count >= LISTED:
+        raise refused(wrong)
     cells: dict[tuple[UUID, str, int, str, str], BatchCell] = {}
     missing = 0
     for line in parsed.lines:
         found = run_id(line.run)
         reason = _no_batch(line, None if found is None else batches.get(found)) or _reserved(line, reserved)
         if found is None or reason is not None:
-            wrong.append(Wrong(line.number, reason or ""))
+            wrong.add(line.number, reason or "")
         elif line.score is None:
             missing += 1
         else:
-            cell = BatchCell(line.number, found, *line[2:6], line.score)
+            cell = BatchCell(line.number, found, line.character, line.batch, line.rater, line.kind, line.score)
             known = cells.setdefault((found, *line[2:6]), cell)
             if known.score != cell.score and replace:
                 cells[found, *line[2:6]] = cell
             elif known.score != cell.score:
                 other = f"{known.score} on line {known.line} for the same batch and rater"
-                wrong.append(Wrong(line.number, f"the score is {cell.score}, and {other}"))
-    if wrong:
+                wrong.add(line.number, f"the score is {cell.score}, and {other}")
+    if wrong.count:
         raise refused(wrong)
     return Resolved(list(cells.values()), missing, len(parsed.lines) - missing - len(cells))
 

@@ -1,38 +1,21 @@
 """A file of ratings: read, checked line by line, and matched with the dialogues that it names."""
 
-import csv
 import gc
-import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeAlias, TypeVar
+from typing import IO, Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 from uuid import UUID
 
-import orjson
-
 from esrp.api import RaterKind
-from esrp.errors import Fault, InvalidInput, NotFound
+from esrp.errors import NotFound
 from esrp.metrics import METRIC_IDS
-from esrp.text import unguarded
 from services.analytics.imports.judge_names import Reserved
+from services.analytics.records import LISTED, Columns, Faults, Record, Wrong, read, refused, shown
 from services.kit.ids import decode, encode
 
-L = TypeVar("L")
 T = TypeVar("T")
 P = ParamSpec("P")
-LISTED = 100  # faults; a file with more is wrong as a whole
-
-Record: TypeAlias = Mapping[str, Any]
-Records: TypeAlias = Iterator[tuple[int, Record]]
-
-
-class Columns(NamedTuple):
-    """The columns that a file must have, and those that it may have."""
-
-    required: tuple[str, ...]
-    optional: tuple[str, ...]
-
 
 COLUMNS = Columns(("run", "character", "scenario", "metric", "rater", "score"), ("rater_kind", "replicate", "dialogue"))
 
@@ -77,13 +60,6 @@ class Named(NamedTuple):
 Dialogues: TypeAlias = Mapping[UUID, Mapping[tuple[str, str | None], Sequence[Named]]]
 
 
-class Wrong(NamedTuple):
-    """A line that cannot be stored, and why."""
-
-    line: int
-    message: str
-
-
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A file's lines, the columns that were not read, and what is wrong."""
@@ -102,105 +78,15 @@ class Resolved:
     repeated: int
 
 
-def refused(wrong: Iterable[Wrong]) -> InvalidInput:
-    """Nothing of the file is stored, because of these lines."""
-    faults = [Fault(f"line {line}", message) for line, message in sorted(wrong)]
-    more = f" The first {LISTED} faults are listed." if len(faults) >= LISTED else ""
-    first = f"{faults[0].pointer}: {faults[0].message}"
-    return InvalidInput(f"Nothing of the file was stored. {first}{more}", errors=faults[:LISTED])
-
-
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def parse(body: bytes, content_type: str) -> Parsed:
+def parse(source: bytes | IO[bytes], content_type: str) -> Parsed:
     """The lines of a CSV or NDJSON file, and what is wrong with them; it stops reading after 100 faults.
 
-    Columns that we do not know are named, in their order.
+    Columns that we do not know are named, in their order. No more of the file than a line is held.
     """
-    return Parsed(*read(body, content_type, COLUMNS, _line))
-
-
-class Read(NamedTuple, Generic[L]):
-    """What ``read`` makes of a file."""
-
-    lines: list[L]
-    ignored_columns: list[str]
-    wrong: list[Wrong]
-
-
-def read(body: bytes, content_type: str, columns: Columns, line: Callable[[int, Record], L]) -> Read[L]:
-    """Each record with its line number given to ``line``, whose ``ValueError`` says what is wrong with it."""
-    wrong: list[Wrong] = []
-    ignored: dict[str, None] = {}
-    lines = []
-    records = _ndjson if "json" in content_type.lower() else _csv
-    for number, record in records(body.removeprefix(b"\xef\xbb\xbf"), columns, ignored, wrong):
-        try:
-            lines.append(line(number, record))
-        except ValueError as error:
-            wrong.append(Wrong(number, str(error)))
-    return Read(lines, list(ignored), wrong)
-
-
-def _csv(body: bytes, columns: Columns, ignored: dict[str, None], wrong: list[Wrong]) -> Records:
-    """The records of a CSV file with a header; an empty field is ``None``."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        return wrong.append(Wrong(body.count(b"\n", 0, error.start) + 1, "this is not UTF-8"))
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if reason := _wrong_header(header, columns):
-            return wrong.append(Wrong(1, reason))
-        ignored |= dict.fromkeys(name for name in header if name not in columns.required + columns.optional)
-        first = reader.line_num + 1  # of the record: a quoted field may hold line ends
-        value_of = _unquoted if "'" in text else str.strip
-        for values in reader:
-            if len(values) == len(header):
-                yield first, {name: value_of(value) or None for name, value in zip(header, values, strict=True)}
-            elif values:
-                wrong.append(Wrong(first, f"there are {len(values)} fields where the header names {len(header)}"))
-            if len(wrong) >= LISTED:
-                return
-            first = reader.line_num + 1
-    except csv.Error as error:
-        wrong.append(Wrong(max(1, reader.line_num), f"this is not CSV: {error}"))
-
-
-def _unquoted(field: str) -> str:
-    """Without the apostrophe that an export puts before what a spreadsheet would take for a formula."""
-    return unguarded(field.strip())
-
-
-def _wrong_header(header: Sequence[str], columns: Columns) -> str | None:
-    if lacking := [name for name in columns.required if name not in header]:
-        return f"the header lacks the column{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}"
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        return f"the header names {', '.join(twice)} twice"
-    return None
-
-
-def _ndjson(body: bytes, columns: Columns, ignored: dict[str, None], wrong: list[Wrong]) -> Records:
-    """The objects of a file with one JSON object a line."""
-    for number, text in enumerate(body.split(b"\n"), 1):
-        if len(wrong) >= LISTED:
-            return
-        if not text.strip():
-            continue
-        try:
-            record = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            wrong.append(Wrong(number, f"this is not JSON: {error.msg}"))
-            continue
-        if not isinstance(record, dict):
-            wrong.append(Wrong(number, "this is not a JSON object"))
-        elif lacking := [name for name in columns.required if name not in record and name != "score"]:
-            wrong.append(Wrong(number, f"{', '.join(lacking)} is missing"))
-        else:
-            ignored |= dict.fromkeys(name for name in record if name not in columns.required + columns.optional)
-            yield number, record
+    return Parsed(*read(source, content_type, COLUMNS, _line))
 
 
 def _line(number: int, record: Record) -> Line:
@@ -234,7 +120,7 @@ def text(record: Record, name: str) -> str:
 def _metric(value: Any) -> str:
     if isinstance(value, str) and value in METRIC_IDS:
         return value
-    raise ValueError(f"metric {value!r} is none of {', '.join(METRIC_IDS)}")
+    raise ValueError(f"metric {shown(value)} is none of {', '.join(METRIC_IDS)}")
 
 
 def kind(value: Any) -> RaterKind:
@@ -243,7 +129,7 @@ def kind(value: Any) -> RaterKind:
         return "human"
     if value == "judge":
         return "judge"
-    raise ValueError(f"rater_kind {value!r} is neither human nor judge")
+    raise ValueError(f"rater_kind {shown(value)} is neither human nor judge")
 
 
 def _replicate(value: Any) -> int | None:
@@ -253,7 +139,7 @@ def _replicate(value: Any) -> int | None:
 def counted(name: str, value: Any) -> int:
     """A whole number from 1 to 9999."""
     if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,3}(\.0+)?", str(value)):
-        raise ValueError(f"{name} {value!r} is not a whole number from 1")
+        raise ValueError(f"{name} {shown(value)} is not a whole number from 1")
     return int(float(value))
 
 
@@ -262,7 +148,7 @@ def score(value: Any) -> int | None:
     if value in (None, ""):
         return None
     if isinstance(value, bool) or not re.fullmatch(r"[1-5](\.0+)?", str(value)):
-        raise ValueError(f"score {value!r} is not a whole number from 1 to 5")
+        raise ValueError(f"score {shown(value)} is not a whole number from 1 to 5")
     return int(float(value))
 
 
@@ -286,7 +172,9 @@ def resolve(parsed: Parsed, dialogues: Dialogues, reserved: Reserved, *, replace
     A line without a score is missing: it is checked, counted and not stored. With ``replace`` the last of several
     scores of a cell counts. ``dialogues`` holds the tenant's runs only, ``reserved`` the names of judges.
     """
-    wrong = list(parsed.wrong)
+    wrong = Faults(parsed.wrong)
+    if wrong.count >= LISTED:
+        raise refused(wrong)
     find = _Finder(dialogues)
     cells: dict[tuple[UUID, str, str, str], Cell] = {}
     missing = 0
@@ -295,7 +183,7 @@ def resolve(parsed: Parsed, dialogues: Dialogues, reserved: Reserved, *, replace
             in_run, meant = find(line)
             reserved.refuse(line.rater)
         except ValueError as error:
-            wrong.append(Wrong(line.number, str(error)))
+            wrong.add(line.number, str(error))
             continue
         if line.score is None:
             missing += 1
@@ -306,8 +194,8 @@ def resolve(parsed: Parsed, dialogues: Dialogues, reserved: Reserved, *, replace
             cells[meant.id, cell.metric, cell.rater, cell.kind] = cell
         elif known.score != cell.score:
             other = f"{known.score} on line {known.line} for the same cell and rater"
-            wrong.append(Wrong(line.number, f"the score is {cell.score}, and {other}"))
-    if wrong:
+            wrong.add(line.number, f"the score is {cell.score}, and {other}")
+    if wrong.count:
         raise refused(wrong)
     return Resolved(list(cells.values()), missing, len(parsed.lines) - missing - len(cells))
 
@@ -322,12 +210,12 @@ class _Finder:
 
     def __init__(self, dialogues: Dialogues) -> None:
         self._dialogues = dialogues
-        self._runs: dict[str, UUID] = {}
+        self._runs: dict[str, UUID | None] = {}
         self._ids: dict[tuple[UUID, str, str | None], dict[str, Named]] = {}
 
     def __call__(self, line: Line) -> tuple[UUID, Named]:
         """The run and the dialogue; ``ValueError`` says why there is not exactly one."""
-        named = self._runs.get(line.run) or self._run(line.run)
+        named = self._run(line.run)
         found = self._dialogues[named].get((line.character, line.scenario), ())
         if line.dialogue is not None and len(found) > 1:
             found = self._called(line, named, found)
@@ -346,11 +234,13 @@ class _Finder:
         return found if one is None else (one,)
 
     def _run(self, name: str) -> UUID:
-        found = run_id(name)
-        if found is None or found not in self._dialogues:
+        if name not in self._runs:
+            found = run_id(name)
+            self._runs[name] = found if found in self._dialogues else None
+        known = self._runs[name]
+        if known is None:
             raise ValueError(f"there is no run {name!r}")
-        self._runs[name] = found
-        return found
+        return known
 
 
 def _not_one(line: Line, found: Sequence[Named]) -> str:

@@ -1,7 +1,7 @@
 """The heart: the ESRP report of a run, from its dialogues and its ratings."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ from services.analytics.report.replies import Wording
 from services.analytics.store import Agreed, Fields
 from services.kit.ids import encode
 
+MOST_GROUPS = 100  # by one thing, in a report or an answer: a second and 60 MB
 GROUPS = ("character", "persona", "emotion", "location")
 
 
@@ -95,7 +96,11 @@ def build(material: Material) -> Made:
     found = _found(material)
     report = _report(material, found)
     sha256 = _sha256(material, found.ratings, report, found.calibration)
-    limits = (*_limits_of_ratings(material, found), *_limits_of_run(material, found))
+    limits = (
+        *_limits_of_ratings(material, found),
+        *_limits_of_run(material, found),
+        *_left_out(found.ratings, material.scenarios),
+    )
     return Made(report.model_copy(update={"sha256": sha256}), limits, found.ratings.sha256, found.agreed)
 
 
@@ -107,11 +112,10 @@ def _found(material: Material) -> _Found:
     ratings = of[kind] if kind in of else Ratings.of([])
     planned = max(material.run["plan"]["dialogues"], len(material.dialogues))
     lacking = _missing_ratings(material, kind, ratings, planned)
-    labelled = {by: labels(by, material.scenarios) for by in GROUPS}
     return _Found(
         raters=raters,
         ratings=ratings,
-        table=table({"": ratings}, groups=labelled, missing={"": lacking}),
+        table=table({"": ratings}, groups=_groups(ratings, material.scenarios), missing={"": lacking}),
         coverage=_coverage(material, kind, ratings, planned),
         calibration=calibration,
         diversity=_diversity(material),
@@ -256,6 +260,30 @@ def labels(by: str, scenarios: Sequence[Fields]) -> Labels:
     return lambda _, scenario: known.get(scenario)
 
 
+def names_of(ratings: Ratings, of: Labels) -> list[str]:
+    """What there is of a grouping, in its order."""
+    return sorted({name for pair in ratings.units.pairs if (name := of(*pair)) is not None})
+
+
+def only(of: Labels, names: Collection[str]) -> Labels:
+    """The grouping without what is not among the names."""
+
+    def named(character: str, scenario: str | None) -> str | None:
+        name = of(character, scenario)
+        return name if name in names else None
+
+    return named
+
+
+def _groups(ratings: Ratings, scenarios: Sequence[Fields]) -> dict[str, Labels]:
+    """The groupings of a report, each of so many groups."""
+    shown = {}
+    for by in GROUPS:
+        of = labels(by, scenarios)
+        shown[by] = only(of, {*names_of(ratings, of)[:MOST_GROUPS]})
+    return shown
+
+
 def _group(found: Scores) -> GroupRow:
     return GroupRow(
         overall=estimate(found.overall),
@@ -336,6 +364,14 @@ def _lacking_judges(material: Material, coverage: Coverage) -> Iterable[Limit]:
     for judge in material.run["judges"]:
         if (given := len(scored.get(judge, ()))) < coverage.scored:
             yield limit("judge_scored_fewer", judge=judge, scored=given, dialogues=coverage.dialogues)
+
+
+def _left_out(ratings: Ratings, scenarios: Sequence[Fields]) -> Iterable[Limit]:
+    """Groupings of which not every group is in the report."""
+    for by in GROUPS:
+        groups = len(names_of(ratings, labels(by, scenarios)))
+        if groups > MOST_GROUPS:
+            yield limit("groups_left_out", by=by, groups=groups, shown=MOST_GROUPS)
 
 
 def _limits_of_run(material: Material, found: _Found) -> Iterable[Limit]:

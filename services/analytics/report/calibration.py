@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from esrp.api import AgainstHumansOut, CalibratedEstimate, CalibratedOut, Estimate, RaterKind
 from esrp.api import Intervals as Bounds
 from esrp.limits import Limit, limit
@@ -13,6 +15,7 @@ from esrp.stats.calibration import FEWEST
 from esrp.stats.intervals import mean_of
 from esrp.text import bounds, rounded
 
+MOST_JUDGES = 20  # that are held against people
 NEARLY = 0.95  # of the judged dialogues: even of careful raters a few ratings are missing
 Sampling = Literal["random", "drawn", "all"]
 NOTHING = Calibrations(None, dict.fromkeys(DIMENSIONS), dict.fromkeys(METRIC_IDS))
@@ -70,8 +73,9 @@ class Calibration:
         }
 
     def against_humans(self) -> dict[str, dict[str, AgainstHumansOut]]:
-        """Each judge on each metric against all human ratings."""
-        judges = self.judge.levels["rater"]
+        """Each judge on each metric against all human ratings; of very many, those that rated most."""
+        rated = np.bincount(self.judge.codes["rater"])
+        judges = sorted(self.judge.levels["rater"][code] for code in np.argsort(-rated, kind="stable")[:MOST_JUDGES])
         return {
             judge: {
                 metric: AgainstHumansOut.model_validate({k: rounded(v) for k, v in asdict(found).items()})

@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import GateVerdict
-from esrp.errors import EsrpError, InvalidInput, NotFound, Unavailable
+from esrp.errors import EsrpError, InvalidInput, NotFound
 from esrp.policies import Policy
 from esrp.verdict import Decided, worded
 from services.gateway.gates import policies, sentinel
@@ -22,6 +22,7 @@ from services.kit.ids import encode
 
 log = structlog.get_logger()
 
+SECONDS = 150  # that a verdict may take, for others are computed before it
 LEASE = "30 seconds"  # a verdict takes one or two; whoever has not given it by then is dead
 LONG_LEASE = "310 seconds"  # with a sentinel it waits for judges, at most as long as a job may take (300 s)
 
@@ -64,8 +65,11 @@ async def foreseen(tx: AsyncConnection, tenant_id: UUID, gate: Asked, pointer: s
     return [f"There was no baseline {named!r} when this was asked for; the gate cannot decide before {command}."]
 
 
-async def evaluate(resources: Resources, run: RowMapping, gate: Asked) -> GateVerdict:
-    """Have the verdict given, and kept with its evidence. A sentinel costs calls of the judges."""
+async def evaluate(resources: Resources, run: RowMapping, gate: Asked, *, own: bool = False) -> GateVerdict:
+    """Have the verdict given, and kept with its evidence. A sentinel costs calls of the judges.
+
+    The run's ``own`` gate does not wait behind what people ask for.
+    """
     policy = gate.policy
     async with resources.engine.begin() as tx:
         found = await policies.baseline_run(tx, run["tenant_id"], policy.baseline) if policy.baseline else None
@@ -82,8 +86,9 @@ async def evaluate(resources: Resources, run: RowMapping, gate: Asked) -> GateVe
         "analytics",
         "POST",
         f"/internal/runs/{run['id']}/gate",
-        query={"tenant": str(run["tenant_id"])},
+        query={"tenant": str(run["tenant_id"]), "own": "true" if own else "false"},
         body=orjson.dumps(body),
+        seconds=SECONDS,
     )
     return GateVerdict.model_validate_json(answer.body)
 
@@ -139,12 +144,13 @@ async def settle(resources: Resources, run: RowMapping) -> bool:
     failure: str | None = None
     verdict: GateVerdict | None = None
     try:
-        verdict = await evaluate(resources, run, gate)
-    except Unavailable as error:
-        log.warning("gate.waits", run_id=str(run["id"]), error=error.detail)
+        verdict = await evaluate(resources, run, gate, own=True)
     except EsrpError as error:
-        failure = error.detail
-        log.error("gate.failed", run_id=str(run["id"]), error=failure)
+        if error.retryable:
+            log.warning("gate.waits", run_id=str(run["id"]), error=error.detail)
+        else:
+            failure = error.detail
+            log.error("gate.failed", run_id=str(run["id"]), error=failure)
     async with resources.engine.begin() as tx:
         if verdict is None and failure is None:
             await count(tx, "UPDATE gateway.runs SET gating_until = NULL WHERE id = :id", id=run["id"])

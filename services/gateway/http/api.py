@@ -1,6 +1,5 @@
 """The public API, v1: every path, and nothing that a path only passes on."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -11,13 +10,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import TypeAdapter, ValidationError
 
-from esrp import api, chatanime
+from esrp import api
 from esrp.dialogue import Character, Scenario
 from esrp.errors import Forbidden, InvalidInput, NotFound, TooManyRequests, WrongState
-from esrp.suite import Suite, faults, parse_json, parse_yaml
-from esrp.validation import warnings
+from esrp.suite import Suite
 from services.gateway.access import keys
 from services.gateway.access.keys import FIRST_TENANT, Principal
+from services.gateway.http import parsing
 from services.gateway.http.idempotency import once
 from services.gateway.http.paging import cursor, place
 from services.gateway.resources import Resources
@@ -33,6 +32,7 @@ from services.kit.queue import Job
 from services.work import cards
 
 Item = TypeVar("Item")
+SECONDS = 150  # that a report may take, for others may be made before it
 router = APIRouter(prefix="/v1")
 YAML = {key: {"schema": {"$ref": "#/components/schemas/Suite"}} for key in ("application/yaml", "application/json")}
 
@@ -161,13 +161,16 @@ async def revoke_key(id: str, resources: Res, who: Admin) -> Response:
 )
 async def create_suite(request: Request, resources: Res, who: Writer, idempotency_key: Key = None) -> Response:
     """Upload a suite (JSON or YAML). Immutable; the same content is the same version, a new one a new version."""
-    suite = await asyncio.to_thread(_suite, await request.body(), request.headers.get("content-type", ""))
-    told = await asyncio.to_thread(warnings, suite)
+    async with resources.uploads.received(request) as upload:
+        async with resources.texts.slot() as do:
+            suite, told = await do(parsing.suite, await upload.whole(), request.headers.get("content-type", ""))
 
-    async def work(tx: Any) -> api.SuiteOut:
-        return suites.suite_out(await suites.add(tx, who.tenant_id, suite), told)
+        async def work(tx: Any) -> api.SuiteOut:
+            added = await suites.add(tx, who.tenant_id, suite)
+            resources.known.tell(added["id"], told)
+            return suites.suite_out(added, told)
 
-    return await once(resources.engine, who.tenant_id, request, work)
+        return await once(resources.engine, who.tenant_id, request, work, body_sha256=upload.sha256)
 
 
 @router.get("/suites", tags=["suites"])
@@ -176,7 +179,7 @@ async def list_suites(
 ) -> api.Page[api.SuiteOut]:
     """Every version of every suite: the tenant's own and the bundled."""
     async with resources.engine.begin() as tx:
-        found = await suites.visible(tx, who.tenant_id)
+        found = await suites.visible(tx, who.tenant_id, resources.known)
     return _page(found, limit, cursor_)
 
 
@@ -184,8 +187,14 @@ async def list_suites(
 async def read_suite(name: str, resources: Res, who: Reader) -> api.SuiteOut:
     """One suite, as ``name`` (its newest version) or ``name@version``."""
     async with resources.engine.begin() as tx:
-        found = await suites.find(tx, who.tenant_id, name)
-    told = await asyncio.to_thread(lambda: warnings(Suite.model_validate(found["document"])))
+        found = await suites.summary(tx, who.tenant_id, name, resources.known)
+    told = resources.known.told(found["id"])
+    if told is None:
+        async with resources.texts.slot() as do:
+            async with resources.engine.begin() as tx:
+                document = await suites.document(tx, found["id"])
+            told = await do(parsing.warnings_of, document)
+        resources.known.tell(found["id"], told)
     return suites.suite_out(found, told)
 
 
@@ -248,25 +257,18 @@ async def create_transcript(
     Three bodies: the JSON of this API; own logs, one JSON dialogue a line (``application/x-ndjson``, with ``?name=``
     and ``?suite=``); a published ChatAnime file as it is (with ``?name=``), which makes the suite ``chatanime``.
     """
-    body = await request.body()
-    brought: Suite | None = None
-    if "ndjson" in request.headers.get("content-type", ""):
-        wanted = _named(name, "name"), _named(suite, "suite")
-        dialogues = await asyncio.to_thread(chatanime.parse_jsonl, _utf8(body))
-    elif chatanime.is_published(document := await asyncio.to_thread(_json, body)):
-        brought, dialogues = await asyncio.to_thread(chatanime.parse, document)
-        wanted = _named(name, "name"), chatanime.SUITE
-    else:
-        asked = await asyncio.to_thread(_validated, api.TranscriptRequest, document)
-        wanted, dialogues = (asked.name, asked.suite), asked.dialogues
+    async with resources.uploads.received(request) as upload:
+        kind = request.headers.get("content-type", "")
+        async with resources.texts.slot() as do:
+            brought = await do(parsing.transcript, await upload.whole(), kind, name, suite)
 
-    async def work(tx: Any) -> api.TranscriptOut:
-        if brought is not None:
-            await suites.add(tx, who.tenant_id, brought)
-        found = await start.named(suites.find(tx, who.tenant_id, wanted[1]), "/suite")
-        return await transcripts.add(tx, who.tenant_id, wanted[0], found, dialogues)
+        async def work(tx: Any) -> api.TranscriptOut:
+            if brought.brought is not None:
+                await suites.add(tx, who.tenant_id, brought.brought)
+            found = await start.named(suites.find(tx, who.tenant_id, brought.suite), "/suite")
+            return await transcripts.add(tx, who.tenant_id, brought.name, found, brought.recorded)
 
-    return await once(resources.engine, who.tenant_id, request, work)
+        return await once(resources.engine, who.tenant_id, request, work, body_sha256=upload.sha256)
 
 
 @router.get("/transcripts/{id}", tags=["transcripts"])
@@ -527,7 +529,9 @@ async def read_report(
         async with reading(resources.engine) as tx:
             await store.require_run(tx, who.tenant_id, run_id)
         query = {"tenant": str(who.tenant_id), "raters": raters, "format": format}
-        answer = await resources.peers.call("analytics", "GET", f"/internal/runs/{run_id}/report", query=query)
+        answer = await resources.peers.call(
+            "analytics", "GET", f"/internal/runs/{run_id}/report", query=query, seconds=SECONDS
+        )
         resources.shelf.put((run_id, format), stamp, answer)
     return Response(answer.body, media_type=answer.content_type)
 
@@ -594,37 +598,3 @@ def _time_and_id(after: list[Any]) -> tuple[Any, UUID]:
         return TypeAdapter(datetime).validate_python(after[0]), UUID(after[1])
     except (ValidationError, ValueError) as error:
         raise InvalidInput.at("cursor", "this is not a cursor of this listing") from error
-
-
-def _suite(body: bytes, content_type: str) -> Suite:
-    return parse_json(_utf8(body)) if "json" in content_type else parse_yaml(_utf8(body))
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        message = f"line {error.lineno}: not JSON: {error.msg}"
-        raise InvalidInput.at(f"line {error.lineno}", message) from error
-
-
-def _utf8(body: bytes) -> str:
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = body[: error.start].count(b"\n") + 1
-        raise InvalidInput.at(f"line {line}", f"line {line}: not UTF-8") from error
-
-
-def _validated(model: type[api.TranscriptRequest], document: Any) -> api.TranscriptRequest:
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        found = list(faults(error.errors()))[:100]
-        raise InvalidInput("The transcript is not valid; nothing was stored.", errors=found) from error
-
-
-def _named(value: str | None, parameter: str) -> str:
-    if not value:
-        raise InvalidInput.at(parameter, f"?{parameter}= is needed with this body")
-    return value

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
@@ -13,12 +14,14 @@ from esrp import api
 from services.gateway.access.keys import Principal
 from services.gateway.http.api import Key, Rater, Reader, Res
 from services.gateway.http.idempotency import once
+from services.gateway.http.paging import cursor, place
 from services.gateway.resources import Resources
 from services.gateway.runs import store
 from services.kit.db import reading
 from services.kit.ids import decode
 
 SECONDS = 300  # that an import or a figure over many runs may take
+MOST_GROUPS = 100  # of one answer
 TYPES = {
     "csv": "text/csv",
     "jsonl": "application/x-ndjson",
@@ -79,16 +82,16 @@ async def _import(
     by = {"key": str(who.key_id), "key_name": who.key_name}
     query = {"tenant": str(who.tenant_id), **by, "replace": "true" if replace else "false", **extra}
     kind = request.headers.get("content-type", "text/csv")
-    body = await request.body()  # before a connection is taken: a client may be slow
+    async with resources.uploads.received(request) as upload:  # before a connection is taken: a client may be slow
 
-    async def work(tx: Any) -> api.Imported:
-        await tx.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{SECONDS}s'"))
-        answer = await resources.peers.call(
-            "analytics", "POST", path, query=query, body=body, content_type=kind, seconds=SECONDS
-        )
-        return api.Imported.model_validate_json(answer.body)
+        async def work(tx: Any) -> api.Imported:
+            await tx.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{SECONDS}s'"))
+            answer = await resources.peers.call(
+                "analytics", "POST", path, query=query, body=upload, content_type=kind, seconds=SECONDS
+            )
+            return api.Imported.model_validate_json(answer.body)
 
-    return await once(resources.engine, who.tenant_id, request, work, status=200)
+        return await once(resources.engine, who.tenant_id, request, work, status=200, body_sha256=upload.sha256)
 
 
 @router.get("/ratings", tags=["ratings"], responses=EXPORTS)
@@ -131,13 +134,30 @@ async def read_metrics(
     resources: Res,
     who: Reader,
     raters: Asked = "auto",
+    limit: Annotated[int, Query(ge=1, le=MOST_GROUPS, description="groups")] = MOST_GROUPS,
+    cursor_: Annotated[str | None, Query(alias="cursor")] = None,
     format: Table | None = None,
     accept: Accept = None,
 ) -> Response:
-    """The run's scores by group, each with its count, standard error and three intervals."""
+    """The run's scores by group, each with its count, standard error and three intervals.
+
+    Of more than ``limit`` groups it is a page: ``next_cursor`` and a ``Link`` header say where the next begins.
+    """
     run_id = await _required(resources, who, id)
-    query = {"group_by": group_by, "raters": raters, "format": format or _accepted(accept, "csv", "parquet")}
-    return await _read(resources, who, f"/internal/runs/{run_id}/metrics", query)
+    start = (place(cursor_, int) or [0])[0]
+    kind = format or _accepted(accept, "csv", "parquet")
+    asked = {"group_by": group_by, "raters": raters, "limit": str(limit)}
+    query = {"tenant": str(who.tenant_id), **asked, "format": kind, "start": str(start)}
+    path = f"/internal/runs/{run_id}/metrics"
+    answer = await resources.peers.call("analytics", "GET", path, query=query, seconds=SECONDS)
+    if start + limit >= int(answer.headers["X-ESRP-Count"]):
+        return Response(answer.body, media_type=answer.content_type)
+    following = cursor(start + limit)
+    link = f"/v1/runs/{id}/metrics?{urlencode({**asked, 'format': kind, 'cursor': following})}"
+    body = answer.body
+    if kind == "json":
+        body = orjson.dumps({**orjson.loads(body), "next_cursor": following})
+    return Response(body, media_type=answer.content_type, headers={"Link": f'<{link}>; rel="next"'})
 
 
 @router.get("/metrics/series", tags=["figures"], response_model=api.Series, responses=TABLES)
@@ -173,6 +193,7 @@ async def compare(body: api.ComparisonRequest, resources: Res, who: Reader) -> a
         "/internal/comparisons",
         query={"tenant": str(who.tenant_id)},
         body=orjson.dumps(body.model_dump()),
+        seconds=SECONDS,
     )
     return api.Comparison.model_validate_json(answer.body)
 

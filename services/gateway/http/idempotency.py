@@ -24,21 +24,23 @@ async def once(
     *,
     status: int = 201,
     headers: Callable[[Any], dict[str, str]] = lambda _: {},
+    body_sha256: str | None = None,
 ) -> Response:
     """Do ``work`` in one transaction together with its answer's record, or repeat the answer given before.
 
     Raises ``KeyReused`` for another body under the same key, ``InFlight`` while the first is being worked on.
+    ``body_sha256`` is of a body that was read already.
     """
     key = request.headers.get(HEADER)
     if key is not None and not 0 < len(key) <= 255:
         raise InvalidInput.at(HEADER, "an idempotency key has 1 to 255 characters")
     async with engine.begin() as tx:
-        if key is not None and (kept := await _kept(tx, tenant_id, key, await _fingerprint(request))):
+        if key is not None and (kept := await _kept(tx, tenant_id, key, await _fingerprint(request, body_sha256))):
             return kept
         answer = await work(tx)
         body, extra = answer.model_dump(mode="json"), headers(answer)
         if key is not None:
-            await _keep(tx, tenant_id, key, await _fingerprint(request), status, extra, body)
+            await _keep(tx, tenant_id, key, await _fingerprint(request, body_sha256), status, extra, body)
     return JSONResponse(body, status, extra)
 
 
@@ -77,6 +79,6 @@ async def _keep(
     )
 
 
-async def _fingerprint(request: Request) -> str:
-    what = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    return hashlib.sha256(what + await request.body()).hexdigest()
+async def _fingerprint(request: Request, body_sha256: str | None) -> str:
+    body = body_sha256 or hashlib.sha256(await request.body()).hexdigest()
+    return hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n{body}".encode()).hexdigest()

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.api import RecordedDialogue, RejudgeRequest
 from esrp.errors import Conflict
 from esrp.suite import Suite
+from services.gateway.http.parsing import recorded
 from services.gateway.resources import Resources
 from services.gateway.runs import change, store
 from services.gateway.runs.plan import Order, Recorded, rejudged
@@ -71,7 +72,7 @@ async def _copied(
 ) -> UUID:
     """A transcript of the dialogues; the one that is there if they were rejudged before."""
     name = f"dialogues of {encode('run', source['id'])}"
-    made = await transcripts.add(tx, source["tenant_id"], name, suite, dialogues)
+    made = await transcripts.add(tx, source["tenant_id"], name, suite, recorded(dialogues))
     return decode("trn", made.id)
 
 

@@ -6,48 +6,44 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import RecordedDialogue, TranscriptOut
-from esrp.canonical import digest
+from esrp.api import TranscriptOut
 from esrp.errors import Conflict, Fault, InvalidInput, NotFound
-from esrp.suite import Suite
+from services.gateway.http.parsing import Line, Recorded
 from services.gateway.suites.suites import label
-from services.kit.db import count, json, row
+from services.kit.db import count, row
 from services.kit.ids import encode, uuid7
 
 FAULTS = 100  # how many are told at once
 
 
-async def add(
-    tx: AsyncConnection, tenant_id: UUID, name: str, suite: RowMapping, dialogues: Sequence[RecordedDialogue]
-) -> TranscriptOut:
+async def add(tx: AsyncConnection, tenant_id: UUID, name: str, suite: RowMapping, recorded: Recorded) -> TranscriptOut:
     """Keep the transcript; the same content under the same name is the one that is there."""
-    check(Suite.model_validate(suite["document"]), dialogues)
-    plain = [dialogue.model_dump(mode="json") for dialogue in dialogues]
-    sha256 = digest(plain)
-    found = await _same(tx, tenant_id, name, suite, sha256)
+    check(suite, recorded.lines)
+    found = await _same(tx, tenant_id, name, suite, recorded.sha256)
     if found is None:
-        found = await _insert(tx, tenant_id, name, suite, sha256, dialogues)
+        found = await _insert(tx, tenant_id, name, suite, recorded)
     return TranscriptOut(
         id=encode("trn", found["id"]),
         name=name,
         suite=label(suite),
-        dialogues=len(dialogues),
+        dialogues=len(recorded.lines),
         created_at=found["created_at"],
     )
 
 
-def check(suite: Suite, dialogues: Sequence[RecordedDialogue]) -> None:
+def check(suite: RowMapping, dialogues: Sequence[Line]) -> None:
     """Every character and scenario is the suite's, and no dialogue is there twice; else ``InvalidInput``."""
-    characters, scenarios = ({item.id for item in items} for items in (suite.characters, suite.scenarios))
+    document, named = suite["document"], suite["name"]
+    characters, scenarios = ({item["id"] for item in document[kind]} for kind in ("characters", "scenarios"))
     seen: set[tuple[str, str, int]] = set()
     faults = []
     for place, dialogue in enumerate(dialogues):
         if dialogue.character not in characters:
-            faults.append(Fault(f"/dialogues/{place}/character", f"{dialogue.character!r} is not in {suite.name}"))
+            faults.append(Fault(f"/dialogues/{place}/character", f"{dialogue.character!r} is not in {named}"))
         if dialogue.scenario is None:
             continue
         if dialogue.scenario not in scenarios:
-            faults.append(Fault(f"/dialogues/{place}/scenario", f"{dialogue.scenario!r} is not in {suite.name}"))
+            faults.append(Fault(f"/dialogues/{place}/scenario", f"{dialogue.scenario!r} is not in {named}"))
         key = (dialogue.character, dialogue.scenario, dialogue.replicate)
         if key in seen:
             faults.append(Fault(f"/dialogues/{place}", "the same character, scenario and replicate as one before"))
@@ -111,8 +107,7 @@ async def _insert(
     tenant_id: UUID,
     name: str,
     suite: RowMapping,
-    sha256: str,
-    dialogues: Sequence[RecordedDialogue],
+    recorded: Recorded,
 ) -> RowMapping:
     added = await row(
         tx,
@@ -122,8 +117,8 @@ async def _insert(
         tenant=tenant_id,
         name=name,
         suite=suite["id"],
-        sha256=sha256,
-        dialogues=len(dialogues),
+        sha256=recorded.sha256,
+        dialogues=len(recorded.lines),
     )
     assert added is not None
     await count(
@@ -135,9 +130,9 @@ async def _insert(
         " CAST(:turns AS text[])) WITH ORDINALITY AS x(character, scenario, replicate, turns, n)",
         tenant=tenant_id,
         transcript=added["id"],
-        characters=[d.character for d in dialogues],
-        scenarios=[d.scenario for d in dialogues],
-        replicates=[d.replicate for d in dialogues],
-        turns=[json([turn.model_dump() for turn in d.turns]) for d in dialogues],
+        characters=[line.character for line in recorded.lines],
+        scenarios=[line.scenario for line in recorded.lines],
+        replicates=[line.replicate for line in recorded.lines],
+        turns=[line.turns for line in recorded.lines],
     )
     return added
