@@ -17,6 +17,8 @@ log = structlog.get_logger()
 
 Handler = Callable[[UUID], Awaitable[None]]
 Look = Callable[[], Awaitable[Sequence[Job]]]
+Share = Callable[[UUID], Awaitable[bool]]
+"""Works what there is of a subject, and says whether it must be looked at again."""
 
 JOBS = Counter("esrp_worker_jobs_total", "Messages worked", ["job", "outcome"])
 
@@ -27,6 +29,32 @@ JOB_TIMEOUT = 300
 MAX_JOBS = 512
 # Seconds between looks: what a lost message costs. A look is a few milliseconds of Postgres.
 PAUSE = 5.0
+
+
+def coalesced(share: Share, *, at_once: int = MAX_JOBS) -> Handler:
+    """A handler that works a subject one at a time, and again while there is more or it was rung for meanwhile.
+
+    A message about a subject that is being worked returns at once: whoever works it looks again after this look, so
+    any number of them cost one. Of all subjects ``at_once`` are worked at the same time; who waits holds nothing.
+    """
+    due: dict[UUID, bool] = {}  # the subjects at work, and whether each is to be looked at once more
+    seats = asyncio.Semaphore(at_once)
+
+    async def handler(subject: UUID) -> None:
+        if subject in due:
+            due[subject] = True
+            return
+        due[subject] = True
+        try:
+            while due[subject]:
+                async with seats:
+                    due[subject] = False
+                    more = await share(subject)
+                due[subject] |= more
+        finally:
+            del due[subject]
+
+    return handler
 
 
 async def work(service: str, redis_url: str, handlers: Mapping[type[Job], Handler], look_around: Look) -> None:
