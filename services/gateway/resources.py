@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.access.quota import RateLimit
 from services.gateway.runs.report_cache import Shelf
+from services.gateway.runs.streams import Streams
 from services.gateway.upstream import Peers
 from services.kit.db import open_engine
 from services.kit.queue import ArqQueue, Queue
@@ -32,6 +33,7 @@ class Resources:
     keys: KeyFile
     peers: Peers
     rates: RateLimit
+    streams: Streams
     seeded: Seeded = field(default_factory=Seeded)
     shelf: Shelf = field(default_factory=Shelf)
 
@@ -43,6 +45,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     queue = ArqQueue(settings.redis_url)
     keys = KeyFile(settings.secret_key_file)
     peers = Peers(settings.services, keys.internal_token)
+    streams = Streams(engine)
     try:
         yield Resources(
             settings=settings,
@@ -51,8 +54,10 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             keys=keys,
             peers=peers,
             rates=RateLimit(settings.rate_limit_per_minute),
+            streams=streams,
         )
     finally:
+        await streams.close()
         await peers.close()
         await queue.close()
         await engine.dispose()

@@ -7,8 +7,10 @@ import pytest
 
 from esrp.errors import EsrpError
 from esrp.policies import bundled
+from services.gateway.access.keys import FIRST_TENANT
 from services.gateway.gates import verdicts
 from services.gateway.resources import Resources
+from services.gateway.runs.store import find_run
 from services.gateway.upstream import Forwarded
 from services.kit.db import count, row
 from services.kit.ids import decode
@@ -156,8 +158,7 @@ async def test_a_verdict_waits_while_the_analytics_service_is_away(
     run = await a_run(client, gate="smoke")
     await succeed(resources, run)
     async with resources.engine.begin() as tx:
-        found = await row(tx, "SELECT * FROM gateway.runs WHERE id = :id", id=decode("run", run))
-        assert found is not None
+        found = await find_run(tx, FIRST_TENANT, decode("run", run))
         assert await verdicts.claim(tx, found)
         assert not await verdicts.claim(tx, found)  # somebody is at it
 
@@ -176,8 +177,7 @@ async def test_a_gate_that_cannot_be_decided_leaves_no_run_waiting(
     run = await a_run(client, gate="smoke")
     await succeed(resources, run)
     async with resources.engine.begin() as tx:
-        found = await row(tx, "SELECT * FROM gateway.runs WHERE id = :id", id=decode("run", run))
-    assert found is not None
+        found = await find_run(tx, FIRST_TENANT, decode("run", run))
 
     async def refused(*_: Any, **__: Any) -> Forwarded:
         raise EsrpError("Something broke.")
