@@ -41,18 +41,18 @@ def watched(pid: int, of: str = "") -> Iterator[Watch]:
         while not stop.wait(PAUSE):
             peaks.append(_memory(pid, of))
 
-    looking, before = threading.Thread(target=look, daemon=True), _cpu(pid)
+    looking, before = threading.Thread(target=look, daemon=True), cpu_of(pid)
     looking.start()
     try:
         yield watch
     finally:
-        cpu = _cpu(pid) - before
+        cpu = cpu_of(pid) - before
         stop.set()
         looking.join()
         watch.footprint = Footprint(cpu, max(*peaks, _memory(pid, of)))
 
 
-def _cpu(root: int) -> float:
+def cpu_of(root: int) -> float:
     """Seconds of all that live now and of their children that have ended."""
     stats = _stats()
     ticks = sum(sum(map(int, stats[pid][11:15])) for pid in _tree(root, stats))  # utime, stime, cutime, cstime

@@ -67,8 +67,7 @@ WORDS: Mapping[Code, str] = {
     "diversity_counted": "Diversity is counted from how replies open, 0 to 1; nobody rated it, and it is no score from"
     " 1 to 5.",
     "safety_not_measured": "Safety is not measured.",
-    "groups_left_out": "Of {groups} groups by {by} the first {shown} are here; /metrics?group_by={by} has the"
-    " others.",
+    "groups_left_out": "Of {groups} groups by {by} the first {shown} are here; /metrics?group_by={by} has the others.",
 }
 
 

@@ -9,6 +9,7 @@ A message is a doorbell: it carries ids, says that there may be work, and may be
     any        ── AdvanceRun ───▶ gateway      a run may have moved on
     any        ── DiversitySlice ▶ judge       replies were given: rate how varied each ten of a character are
     gateway    ── SummariseRun ─▶ analytics    everything is rated: write the report
+    gateway    ── GiveVerdict ──▶ gateway      a run with a gate has its report: hold it against that
     analytics  ── MeasureAgreement ▶ analytics ratings changed: compute how much the run's raters agree
     analytics  ── MeasureJudges ▶ analytics    ratings changed: measure the tenant's judges by them
 
@@ -52,6 +53,12 @@ class StoreRatings(Job):
 
 class AdvanceRun(Job):
     """Look how far the run is."""
+
+    to: ClassVar = "gateway"
+
+
+class GiveVerdict(Job):
+    """Hold a run against its gate."""
 
     to: ClassVar = "gateway"
 

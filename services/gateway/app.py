@@ -12,8 +12,22 @@ from esrp import __version__
 from esrp.api import GateRequest, Problem, TranscriptRequest
 from esrp.suite import Suite
 from services.gateway.access.keys import authenticate
-from services.gateway.http import figures, gates, judges, scenario_sets, shortlists
-from services.gateway.http.api import router
+from services.gateway.http import (
+    access,
+    checks,
+    dialogues,
+    events,
+    figures,
+    gates,
+    judges,
+    ratings,
+    reports,
+    runs,
+    scenario_sets,
+    shortlists,
+    suites,
+    transcripts,
+)
 from services.gateway.resources import Resources
 from services.gateway.seed import seed
 from services.kit.db import answers
@@ -22,6 +36,27 @@ from services.kit.web import header
 
 UPLOADS = ("/v1/suites", "/v1/transcripts", "/v1/ratings")
 BODIES = ("POST", "PUT", "PATCH")
+# In the order of the OpenAPI document: what came later stands later, also of the same resource.
+ROUTERS = (
+    access.router,
+    suites.router,
+    transcripts.router,
+    runs.router,
+    events.router,
+    dialogues.router,
+    reports.router,
+    checks.router,
+    judges.router,
+    scenario_sets.router,
+    suites.provenance,
+    ratings.router,
+    figures.router,
+    judges.measured,
+    dialogues.batches,
+    runs.again,
+    shortlists.router,
+    gates.router,
+)
 PROBLEMS = {
     status: {"model": Problem, "content": {"application/problem+json": {}}}
     for status in (401, 403, 404, 409, 413, 422, 429, 503)
@@ -67,12 +102,8 @@ def create_app(resources: Resources) -> FastAPI:
         responses=PROBLEMS,
     )
     app.state.resources = resources
-    app.include_router(router)
-    app.include_router(scenario_sets.router)
-    app.include_router(figures.router)
-    app.include_router(judges.router)
-    app.include_router(shortlists.router)
-    app.include_router(gates.router)
+    for router in ROUTERS:
+        app.include_router(router)
     _describe_uploads(app)
     return app
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.access.quota import RateLimit
 from services.gateway.runs.report_cache import Shelf
+from services.gateway.runs.streams import Streams
 from services.gateway.suites.suites import Known
 from services.gateway.upstream import Peers
 from services.kit.aside import Aside
@@ -37,6 +38,7 @@ class Resources:
     keys: KeyFile
     peers: Peers
     rates: RateLimit
+    streams: Streams
     seeded: Seeded = field(default_factory=Seeded)
     shelf: Shelf = field(default_factory=Shelf)
     known: Known = field(default_factory=Known)
@@ -51,6 +53,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     queue = ArqQueue(settings.redis_url)
     keys = KeyFile(settings.secret_key_file)
     peers = Peers(settings.services, keys.internal_token)
+    streams = Streams(engine)
     resources = Resources(
         settings=settings,
         engine=engine,
@@ -58,11 +61,13 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         keys=keys,
         peers=peers,
         rates=RateLimit(settings.rate_limit_per_minute),
+        streams=streams,
     )
     try:
         yield resources
     finally:
         await resources.texts.close()
+        await streams.close()
         await peers.close()
         await queue.close()
         await engine.dispose()

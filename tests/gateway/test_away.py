@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx2
 import pytest
-from fastapi.sse import ServerSentEvent
 
 from esrp.policies import BUNDLED, bundled
 from services.analytics.app import create_app as analytics_app
@@ -21,7 +20,6 @@ from services.analytics.resources import open_resources as open_analytics
 from services.gateway.app import create_app as gateway_app
 from services.gateway.resources import Resources as Gateway
 from services.gateway.resources import open_resources as open_gateway
-from services.gateway.runs.events import stream
 from services.gateway.seed import seed
 from services.judge.app import create_app as judge_app
 from services.judge.resources import Resources as JudgeResources
@@ -145,22 +143,6 @@ async def test_it_crashes_in_the_middle_of_a_statement(world: World) -> None:
     assert answer is not None
     _says_come_again("gateway", call, answer)
     await _until_back(world)
-
-
-async def test_an_event_stream_ends_so_that_the_client_comes_again(world: World) -> None:
-    run, db = await _a_run(world), await world.connect()
-    events = stream(world.gateway, UUID(int=1), run, 0)
-    assert (await anext(events)).event == "run.progress"
-    async with db.transaction():
-        await db.execute("LOCK TABLE gateway.runs IN ACCESS EXCLUSIVE MODE")
-        following = asyncio.create_task(_rest(events))
-        await db.execute("SELECT pg_terminate_backend($1)", await _until(db, WAITING))
-    assert "run.finished" not in await following
-    await db.close()
-
-
-async def _rest(events: AsyncIterator[ServerSentEvent]) -> list[str | None]:
-    return [event.event async for event in events]
 
 
 def _says_come_again(service: str, call: Call, answer: httpx2.Response) -> None:

@@ -193,8 +193,7 @@ async def test_a_verdict_waits_while_the_analytics_service_is_away(
     run = await a_run(client, gate="smoke")
     await succeed(resources, run)
     async with resources.engine.begin() as tx:
-        found = await row(tx, "SELECT * FROM gateway.runs WHERE id = :id", id=decode("run", run))
-        assert found is not None
+        found = await store.find_run(tx, FIRST_TENANT, decode("run", run))
         assert await verdicts.claim(tx, found)
         assert not await verdicts.claim(tx, found)  # somebody is at it
 
@@ -213,8 +212,7 @@ async def test_a_gate_that_cannot_be_decided_leaves_no_run_waiting(
     run = await a_run(client, gate="smoke")
     await succeed(resources, run)
     async with resources.engine.begin() as tx:
-        found = await row(tx, "SELECT * FROM gateway.runs WHERE id = :id", id=decode("run", run))
-    assert found is not None
+        found = await store.find_run(tx, FIRST_TENANT, decode("run", run))
 
     async def refused(*_: Any, **__: Any) -> Forwarded:
         raise EsrpError("Something broke.")
@@ -306,7 +304,7 @@ async def test_a_run_that_becomes_a_baseline_while_it_is_deleted_stays(
     await succeed(resources, run)
     async with resources.engine.begin() as tx:
         found = await store.find_run(tx, FIRST_TENANT, decode("run", run), lock=True)
-        await policies.set_baseline(tx, FIRST_TENANT, "production", found["id"])
+        await policies.set_baseline(tx, FIRST_TENANT, "production", found.id)
         deleting = asyncio.create_task(client.delete(f"/v1/runs/{run}"))
         await until_someone_waits(resources)
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from esrp.api import RunRequest
 from esrp.prompts.lora import LORA_VERSION
 from services.gateway.runs.plan import order
 from services.kit.settings import Settings
 from tests.builders import a_run_request, a_suite
+from tests.gateway.builders import found
 
 SEEN = ["character.name", "character.work", "character.profile", "turns"]
 
@@ -15,8 +15,8 @@ SEEN = ["character.name", "character.work", "character.profile", "turns"]
 def manifest_of(**judge: Any) -> Any:
     given: Any = {"name": "lora", "kind": "lora", "model": "judge@0123456789ab", **judge}
     settings = Settings(database_url="", redis_url="", secret_key_file=Path("key"), judges=[given])
-    request = RunRequest.model_validate(a_run_request(judges=["lora"], rounds=1))
-    return order(request, a_suite(), settings).manifest["judges"][0]
+    request = a_run_request(judges=["lora"], rounds=1)
+    return order(found(request, a_suite(), settings)).manifest["judges"][0]
 
 
 def test_it_names_the_adapter_its_base_and_the_prompts() -> None:

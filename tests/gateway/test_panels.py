@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 
-from esrp.api import RunRequest, Shortlist, ShortlistLinks, ShortlistRow
+from esrp.api import Shortlist, ShortlistLinks, ShortlistRow
 from esrp.metrics import METRIC_IDS, PRINTED
 from esrp.prompts.diversity import diversity_hashes
 from esrp.render.shortlist import csv_table, markdown
 from esrp.suite import Suite, bundled
-from services.gateway.runs.plan import Order, Recorded, order
+from services.gateway.runs.plan import Order, order
 from services.gateway.runs.shortlists import ranked
+from services.gateway.suites.transcripts import Replies
 from services.kit.settings import JudgeSettings, ModelSettings, Settings
 from tests.builders import a_run_request
+from tests.gateway.builders import found
 
 JUDGES = [
     JudgeSettings(name="default", base_url="http://judge/v1", model="gpt-4.1"),
@@ -23,10 +25,10 @@ JUDGES = [
 ]
 
 
-def planned(suite: Suite, *, recorded: Recorded | None = None, **fields: Any) -> Order:
+def planned(suite: Suite, **fields: Any) -> Order:
     simulator = ModelSettings(base_url="http://simulator/v1", model="qwen-plus")
     settings = Settings(database_url="", redis_url="", secret_key_file=Path("key"), simulator=simulator, judges=JUDGES)
-    return order(RunRequest.model_validate(a_run_request(**fields)), suite, settings, recorded=recorded)
+    return order(found(a_run_request(**fields), suite, settings))
 
 
 @pytest.mark.parametrize(
@@ -50,9 +52,11 @@ def test_a_transcripts_plan_counts_the_replies_that_it_has() -> None:
     transcript = {"kind": "transcript", "transcript": "trn_1"}
     request = {"suite": "esrp-en", "candidate": transcript}
     settings = Settings(database_url="", redis_url="", secret_key_file=Path("key"), judges=JUDGES)
-    asked = RunRequest.model_validate(request)
-    placed = order(asked, bundled("esrp-en"), settings, recorded=Recorded(30, [24, 25, 4], "gpt-4o logs"))
-    assert (placed.plan.judge_calls, placed.plan.candidate_calls) == (30 + 2 + 3, 0)
+    suite = bundled("esrp-en")
+    one, two, three, *_ = (character.id for character in suite.characters)
+    replies = [Replies(id, None, n) for id, n in ((one, 24), (two, 25), (three, 4))]
+    placed = order(found(request, suite, settings, *replies))
+    assert (placed.plan.judge_calls, placed.plan.candidate_calls) == (3 + 2 + 3, 0)
     assert placed.warnings[-1].startswith("The judge default (gpt-4.1) is of the candidate's family (gpt)")
 
 

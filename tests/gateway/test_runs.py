@@ -8,10 +8,12 @@ import pytest
 
 from esrp.api import RunError
 from services.gateway.resources import Resources
-from services.gateway.runs.plan import Counts, Place, advanced
+from services.gateway.runs.advance import Counts, advanced, failure
+from services.gateway.runs.rows import Place
 from services.kit.db import row
 from services.kit.ids import decode
 from tests.builders import a_run_request, a_suite
+from tests.gateway.builders import a_run
 
 
 def calls(plan: dict[str, Any]) -> tuple[int, ...]:
@@ -184,10 +186,6 @@ async def test_the_manifest_knows_neither_addresses_nor_names(client: httpx2.Asy
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-NOTHING = RunError(code="nothing_generated", message="None of the 4 dialogues could be played.")
-RUNNING: dict[str, Any] = {"status": "running", "phase": "generating", "plan": {"dialogues": 4}, "judges": ["a", "b"]}
-
-
 @pytest.mark.parametrize(
     ("run", "counts", "place"),
     [
@@ -197,24 +195,35 @@ RUNNING: dict[str, Any] = {"status": "running", "phase": "generating", "plan": {
         ({}, Counts(written=4, done=3, failed=1, verdicts=5), Place("running", "judging")),
         ({}, Counts(written=4, done=3, failed=1, verdicts=6), Place("running", "analysing")),
         ({}, Counts(written=4, done=3, failed=1, verdicts=6, unrated=True), Place("running", "judging")),
-        ({}, Counts(4, 3, 1, 0, 6, 3, rated=True, summarised=True), Place("succeeded", None)),
-        ({}, Counts(4, 0, 4, summarised=True, unrated=True), Place("failed", None, NOTHING)),
+        ({}, Counts(4, 3, 1, 6, rated=True, summarised=True), Place("succeeded", None)),
+        ({"phase": "judging"}, Counts(4, 3, 1, 6, rated=True, summarised=True), Place("succeeded", None)),
+        (
+            {"phase": "judging"},
+            Counts(4, 3, 1, 6, rated=True, summarised=True, unrated=True),
+            Place("running", "judging"),
+        ),
+        ({}, Counts(4, 0, 4, summarised=True, unrated=True), Place("failed", None)),
+        ({}, Counts(4, 4, 0, 8, rated=False, summarised=True), Place("failed", None)),
         ({"judges": []}, Counts(4, 4, summarised=True, unrated=True), Place("succeeded", None)),
-        ({"status": "cancelling"}, Counts(4, 1, busy=2), Place("cancelling", "generating")),
+        ({"status": "cancelling"}, Counts(4, 1, busy=True), Place("cancelling", "generating")),
         ({"status": "cancelling"}, Counts(4, 3), Place("cancelled", None)),
+        ({}, Counts(4, 1, exhausted=True, busy=True), Place("running", "generating")),
+        ({}, Counts(4, 1, exhausted=True), Place("budget_exhausted", None)),
         ({"status": "succeeded", "phase": None}, Counts(), Place("succeeded", None)),
     ],
 )
 def test_a_run_stands_where_its_parts_are(run: dict[str, Any], counts: Counts, place: Place) -> None:
-    assert advanced({**RUNNING, **run}, counts, []) == place
+    assert advanced(a_run(**run), counts) == place
 
 
-def test_a_run_that_got_no_score_has_failed_and_says_why() -> None:
-    unscored = advanced(RUNNING, Counts(4, 4, 0, 0, 8, 4, rated=False, summarised=True), ["The judge is away. (4 ×)"])
-    silent = advanced(RUNNING, Counts(4, 0, 4, summarised=True), ["The candidate: wrong key. (4 ×)"])
-    assert (unscored.status, unscored.error and unscored.error.code) == ("failed", "nothing_scored")
-    assert silent.error is not None
-    assert silent.error.message == "None of the 4 dialogues could be played. The candidate: wrong key. (4 ×)"
+def test_a_run_that_got_no_score_says_why() -> None:
+    unscored = failure(a_run(), Counts(4, 4, 0, 8), ["The judge is away. (4 ×)"])
+    silent = failure(a_run(), Counts(4, 0, 4), ["The candidate: wrong key. (4 ×)"])
+    assert unscored.code == "nothing_scored"
+    assert silent == RunError(
+        code="nothing_generated",
+        message="None of the 4 dialogues could be played. The candidate: wrong key. (4 ×)",
+    )
 
 
 JSON = {"Content-Type": "application/json"}

@@ -133,16 +133,16 @@ async def test_a_gateway_that_was_restarted_tells_the_same_warnings(
     fresh = replace(resources, known=Known())
     async with caller(fresh, BOOTSTRAP) as again:
         assert told and (await again.get("/v1/suites/tiny")).json()["warnings"] == told
-        assert [len(fresh.known.counts), fresh.known.told(next(iter(fresh.known.counts)))] == [1, told]
+        assert [len(fresh.known.facts), fresh.known.told(next(iter(fresh.known.facts)))] == [1, told]
 
 
 async def test_suites_are_listed_without_reading_their_texts_again(
     client: httpx2.AsyncClient, resources: Resources
 ) -> None:
     first = (await client.get("/v1/suites")).json()
-    counts = dict(resources.known.counts)
+    counts = dict(resources.known.facts)
     assert len(counts) == 3 and first == (await client.get("/v1/suites")).json()
-    assert all(resources.known.counts[id] is row for id, row in counts.items())
+    assert all(resources.known.facts[id] is row for id, row in counts.items())
 
 
 @pytest.mark.parametrize(("field", "size"), [("work", 201), ("name", 65), ("id", 65), ("profile", 20_001)])

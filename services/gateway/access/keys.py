@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from esrp.api import KeyOut, NewKey, Scope
 from esrp.errors import Forbidden, NotFound, Unauthorized
-from services.kit.db import count, fetch, rows
+from services.kit.db import count, fetch, many
 from services.kit.ids import encode, uuid7
 
 FIRST_TENANT = UUID(int=1)  # the operator's; its admins make the others
@@ -30,6 +30,28 @@ class Principal:
         """``Forbidden`` unless the key has one of the scopes; ``admin`` implies all."""
         if not self.scopes & {*scopes, "admin"}:
             raise Forbidden(f"This key lacks the scope {' or '.join(scopes)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key as it is stored: not the key itself."""
+
+    id: UUID
+    name: str
+    scopes: list[Scope]
+    prefix: str
+    created_at: datetime
+
+    @property
+    def out(self) -> KeyOut:
+        """As clients see it."""
+        return KeyOut(
+            id=encode("key", self.id),
+            name=self.name,
+            scopes=self.scopes,
+            prefix=self.prefix,
+            created_at=self.created_at,
+        )
 
 
 async def authenticate(engine: AsyncEngine, header: str | None) -> Principal:
@@ -64,13 +86,14 @@ async def ensure_key(tx: AsyncConnection, key: str) -> None:
 
 async def list_keys(tx: AsyncConnection, tenant_id: UUID) -> list[KeyOut]:
     """The tenant's keys that work, oldest first."""
-    found = await rows(
+    found = await many(
         tx,
+        StoredKey,
         "SELECT id, name, scopes, prefix, created_at FROM gateway.api_keys"
         " WHERE tenant_id = :tenant AND revoked_at IS NULL ORDER BY created_at, id",
         tenant=tenant_id,
     )
-    return [KeyOut(**{**key, "id": encode("key", key["id"])}) for key in found]
+    return [key.out for key in found]
 
 
 async def revoke_key(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> None:

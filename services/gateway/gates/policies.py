@@ -1,10 +1,11 @@
 """Names: release policies in versions, a tenant's own and the bundled ones, and the runs that are its baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import BaselineOut, GateOut
@@ -12,28 +13,92 @@ from esrp.canonical import digest
 from esrp.errors import InvalidInput, NotFound
 from esrp.policies import BUNDLED, Policy, bundled
 from services.gateway.suites.suites import EVERYONE
-from services.kit.db import count, json, row, rows
+from services.kit.db import count, json, many, one, row, rows
 from services.kit.ids import decode, encode, uuid7
 
 
-async def add(tx: AsyncConnection, tenant_id: UUID, name: str, policy: Policy) -> RowMapping:
+@dataclass(frozen=True, slots=True)
+class StoredGate:
+    """A version of a release policy."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    version: int
+    sha256: str
+    policy: Mapping[str, Any]
+    created_at: datetime
+
+    @property
+    def label(self) -> str:
+        """``smoke@1``."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def out(self) -> GateOut:
+        """As clients see it."""
+        return GateOut(
+            name=self.name,
+            version=self.version,
+            sha256=self.sha256,
+            policy=Policy.model_validate(self.policy),
+            created_at=self.created_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A name for a run."""
+
+    name: str
+    run_id: UUID
+    set_at: datetime
+    suite_label: str
+    candidate_name: str
+    finished_at: datetime
+
+    @property
+    def out(self) -> BaselineOut:
+        """As clients see it."""
+        return BaselineOut(
+            name=self.name,
+            run=encode("run", self.run_id),
+            suite=self.suite_label,
+            candidate=self.candidate_name,
+            finished_at=self.finished_at,
+            set_at=self.set_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRun:
+    """The run that a policy is held against."""
+
+    id: UUID
+    suite_id: UUID
+    judges: Sequence[str]
+    finished_at: datetime | None
+
+
+async def add(tx: AsyncConnection, tenant_id: UUID, name: str, policy: Policy) -> StoredGate:
     """The policy under that name: its newest version if it says the same, else the next one."""
     if tenant_id != EVERYONE and name in BUNDLED:
         raise InvalidInput.at("/name", f"{name!r} is the name of a bundled policy; take another.")
     await rows(tx, "SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"gate:{tenant_id}:{name}")
     newest = await _find(tx, [tenant_id], name, "")
     # Not by the hash: a field that this version adds, left at its default, says nothing new.
-    if newest is not None and Policy.model_validate(newest["policy"]) == policy:
+    if newest is not None and Policy.model_validate(newest.policy) == policy:
         return newest
     document = policy.model_dump(mode="json")
-    added = await row(
+    added = await one(
         tx,
+        StoredGate,
         "INSERT INTO gateway.gates (id, tenant_id, name, version, sha256, policy)"
-        " VALUES (:id, :tenant, :name, :version, :sha256, CAST(:policy AS jsonb)) RETURNING *",
+        f" VALUES (:id, :tenant, :name, :version, :sha256, CAST(:policy AS jsonb)) RETURNING {_GATE}",
         id=uuid7(),
         tenant=tenant_id,
         name=name,
-        version=newest["version"] + 1 if newest else 1,
+        version=newest.version + 1 if newest else 1,
         sha256=digest(document),
         policy=json(document),
     )
@@ -47,7 +112,7 @@ async def add_bundled(tx: AsyncConnection) -> None:
         await add(tx, EVERYONE, name, bundled(name))
 
 
-async def find(tx: AsyncConnection, tenant_id: UUID, ref: str) -> RowMapping:
+async def find(tx: AsyncConnection, tenant_id: UUID, ref: str) -> StoredGate:
     """The policy ``name`` (its newest version) or ``name@version``; ``NotFound`` if there is none."""
     name, _, version = ref.partition("@")
     found = await _find(tx, [tenant_id, EVERYONE], name, version)
@@ -58,34 +123,20 @@ async def find(tx: AsyncConnection, tenant_id: UUID, ref: str) -> RowMapping:
 
 async def visible(tx: AsyncConnection, tenant_id: UUID) -> list[GateOut]:
     """Every version of every policy that the tenant can use, by age."""
-    found = await rows(
+    found = await many(
         tx,
-        "SELECT * FROM gateway.gates WHERE tenant_id = ANY(CAST(:tenants AS uuid[])) ORDER BY created_at, id",
+        StoredGate,
+        f"SELECT {_GATE} FROM gateway.gates WHERE tenant_id = ANY(CAST(:tenants AS uuid[])) ORDER BY created_at, id",
         tenants=[tenant_id, EVERYONE],
     )
-    return [gate_out(gate) for gate in found]
+    return [gate.out for gate in found]
 
 
-def label(gate: RowMapping) -> str:
-    """``smoke@1``."""
-    return f"{gate['name']}@{gate['version']}"
-
-
-def gate_out(gate: RowMapping | Mapping[str, Any]) -> GateOut:
-    """As clients see it."""
-    return GateOut(
-        name=gate["name"],
-        version=gate["version"],
-        sha256=gate["sha256"],
-        policy=Policy.model_validate(gate["policy"]),
-        created_at=gate["created_at"],
-    )
-
-
-async def _find(tx: AsyncConnection, tenants: list[UUID], name: str, version: str) -> RowMapping | None:
-    return await row(
+async def _find(tx: AsyncConnection, tenants: list[UUID], name: str, version: str) -> StoredGate | None:
+    return await one(
         tx,
-        "SELECT * FROM gateway.gates WHERE tenant_id = ANY(CAST(:tenants AS uuid[])) AND name = :name"
+        StoredGate,
+        f"SELECT {_GATE} FROM gateway.gates WHERE tenant_id = ANY(CAST(:tenants AS uuid[])) AND name = :name"
         " AND (CAST(:version AS text) = '' OR version::text = :version) ORDER BY version DESC LIMIT 1",
         tenants=tenants,
         name=name,
@@ -107,8 +158,9 @@ async def set_baseline(tx: AsyncConnection, tenant_id: UUID, name: str, run_id: 
         name=name,
         run=run_id,
     )
-    found = await rows(tx, f"{_BASELINE} AND b.name = :name", tenant=tenant_id, name=name)
-    return _baseline_out(found[0])
+    found = await one(tx, Baseline, f"{_BASELINE} AND b.name = :name", tenant=tenant_id, name=name)
+    assert found is not None
+    return found.out
 
 
 async def delete_baseline(tx: AsyncConnection, tenant_id: UUID, name: str) -> None:
@@ -121,10 +173,10 @@ async def delete_baseline(tx: AsyncConnection, tenant_id: UUID, name: str) -> No
 
 async def baselines(tx: AsyncConnection, tenant_id: UUID) -> list[BaselineOut]:
     """The tenant's baselines, by name."""
-    return [_baseline_out(found) for found in await rows(tx, f"{_BASELINE} ORDER BY b.name", tenant=tenant_id)]
+    return [found.out for found in await many(tx, Baseline, f"{_BASELINE} ORDER BY b.name", tenant=tenant_id)]
 
 
-async def baseline_run(tx: AsyncConnection, tenant_id: UUID, ref: str) -> RowMapping | None:
+async def baseline_run(tx: AsyncConnection, tenant_id: UUID, ref: str) -> BaselineRun | None:
     """The run that a policy's ``baseline`` means, a name or a run's id; ``None`` if there is none."""
     id: UUID | None = None
     if ref.startswith("run_"):
@@ -132,9 +184,11 @@ async def baseline_run(tx: AsyncConnection, tenant_id: UUID, ref: str) -> RowMap
             id = decode("run", ref)
         except NotFound:
             return None
-    return await row(
+    return await one(
         tx,
-        "SELECT r.* FROM gateway.runs r WHERE r.tenant_id = :tenant AND r.id = coalesce(CAST(:id AS uuid),"
+        BaselineRun,
+        "SELECT r.id, r.suite_id, r.judges, r.finished_at FROM gateway.runs r"
+        " WHERE r.tenant_id = :tenant AND r.id = coalesce(CAST(:id AS uuid),"
         " (SELECT run_id FROM gateway.baselines WHERE tenant_id = :tenant AND name = :name))",
         tenant=tenant_id,
         id=id,
@@ -142,17 +196,7 @@ async def baseline_run(tx: AsyncConnection, tenant_id: UUID, ref: str) -> RowMap
     )
 
 
-def _baseline_out(found: RowMapping) -> BaselineOut:
-    return BaselineOut(
-        name=found["name"],
-        run=encode("run", found["run_id"]),
-        suite=found["suite_label"],
-        candidate=found["candidate_name"],
-        finished_at=found["finished_at"],
-        set_at=found["set_at"],
-    )
-
-
+_GATE = "id, tenant_id, name, version, sha256, policy, created_at"
 _BASELINE = (
     "SELECT b.name, b.run_id, b.set_at, r.suite_label, r.candidate_name, coalesce(r.finished_at, b.set_at)"
     " AS finished_at FROM gateway.baselines b JOIN gateway.runs r ON r.id = b.run_id WHERE b.tenant_id = :tenant"

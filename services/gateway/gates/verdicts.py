@@ -7,7 +7,6 @@ from uuid import UUID
 
 import orjson
 import structlog
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import GateVerdict
@@ -16,9 +15,12 @@ from esrp.policies import Policy
 from esrp.verdict import Decided, worded
 from services.gateway.gates import policies, sentinel
 from services.gateway.resources import Resources
-from services.gateway.runs import store
-from services.kit.db import count, json, row, rows
+from services.gateway.runs.events import add_event
+from services.gateway.runs.rows import StoredRun
+from services.jobs import AdvanceRun
+from services.kit.db import count, reading, row, rows
 from services.kit.ids import encode
+from services.kit.unit import unit
 
 log = structlog.get_logger()
 
@@ -48,7 +50,7 @@ async def asked(tx: AsyncConnection, tenant_id: UUID, given: str | Policy, point
         found = await policies.find(tx, tenant_id, given)
     except NotFound as error:
         raise InvalidInput.at(pointer, f"{error.detail} POST /v1/gates makes one.") from error
-    return Asked(Policy.model_validate(found["policy"]), policies.label(found))
+    return Asked(Policy.model_validate(found.policy), found.label)
 
 
 async def foreseen(tx: AsyncConnection, tenant_id: UUID, gate: Asked, pointer: str) -> list[str]:
@@ -65,14 +67,14 @@ async def foreseen(tx: AsyncConnection, tenant_id: UUID, gate: Asked, pointer: s
     return [f"There was no baseline {named!r} when this was asked for; the gate cannot decide before {command}."]
 
 
-async def evaluate(resources: Resources, run: RowMapping, gate: Asked, *, own: bool = False) -> GateVerdict:
+async def evaluate(resources: Resources, run: StoredRun, gate: Asked, *, own: bool = False) -> GateVerdict:
     """Have the verdict given, and kept with its evidence. A sentinel costs calls of the judges.
 
     The run's ``own`` gate does not wait behind what people ask for.
     """
     policy = gate.policy
-    async with resources.engine.begin() as tx:
-        found = await policies.baseline_run(tx, run["tenant_id"], policy.baseline) if policy.baseline else None
+    async with reading(resources.engine) as tx:
+        found = await policies.baseline_run(tx, run.tenant_id, policy.baseline) if policy.baseline else None
     heard: list[sentinel.Heard] = []
     if policy.sentinel and found is not None and policy.raters != "human":
         heard = await sentinel.heard(resources, run, found, policy.sentinel)
@@ -85,25 +87,25 @@ async def evaluate(resources: Resources, run: RowMapping, gate: Asked, *, own: b
     answer = await resources.peers.call(
         "analytics",
         "POST",
-        f"/internal/runs/{run['id']}/gate",
-        query={"tenant": str(run["tenant_id"]), "own": "true" if own else "false"},
+        f"/internal/runs/{run.id}/gate",
+        query={"tenant": str(run.tenant_id), "own": "true" if own else "false"},
         body=orjson.dumps(body),
         seconds=SECONDS,
     )
     return GateVerdict.model_validate_json(answer.body)
 
 
-def _baseline(policy: Policy, run: RowMapping) -> dict[str, Any]:
-    named = policy.baseline != encode("run", run["id"])
-    return {"run": str(run["id"]), "name": policy.baseline if named else None, "finished_at": run["finished_at"]}
+def _baseline(policy: Policy, run: policies.BaselineRun) -> dict[str, Any]:
+    named = policy.baseline != encode("run", run.id)
+    return {"run": str(run.id), "name": policy.baseline if named else None, "finished_at": run.finished_at}
 
 
-async def last(tx: AsyncConnection, run: RowMapping) -> GateVerdict | None:
+async def last(tx: AsyncConnection, run: StoredRun) -> GateVerdict | None:
     """The newest verdict of the run, whichever policy it was for."""
     found = await row(
         tx,
         "SELECT document FROM analytics.gates_v1 WHERE run_id = :run ORDER BY created_at DESC, id DESC LIMIT 1",
-        run=run["id"],
+        run=run.id,
     )
     return worded(Decided.model_validate(found["document"])) if found else None
 
@@ -111,33 +113,27 @@ async def last(tx: AsyncConnection, run: RowMapping) -> GateVerdict | None:
 # --- a run's own gate -------------------------------------------------------------------------------------------------
 
 
-async def keep(tx: AsyncConnection, run: RowMapping, gate: Asked) -> None:
-    """The run shall be held against it when it has succeeded."""
-    await count(
-        tx, "UPDATE gateway.runs SET gate = CAST(:gate AS jsonb) WHERE id = :id", id=run["id"], gate=json(gate.document)
-    )
-
-
-def kept(run: RowMapping) -> Asked | None:
+def kept(run: StoredRun) -> Asked | None:
     """The run's own gate."""
-    gate = run["gate"]
-    return Asked(Policy.model_validate(gate["policy"]), gate["name"]) if gate else None
+    return Asked(Policy.model_validate(run.gate["policy"]), run.gate["name"]) if run.gate else None
 
 
-async def claim(tx: AsyncConnection, run: RowMapping) -> bool:
+async def claim(tx: AsyncConnection, run: StoredRun) -> bool:
     """Whether we are to give the (locked) run's verdict; nobody else is then for a while."""
     gate = kept(run)
     lease = LONG_LEASE if gate and gate.policy.sentinel else LEASE
     claimed = await rows(
         tx,
         f"UPDATE gateway.runs SET gating_until = now() + interval '{lease}'"
-        " WHERE id = :id AND verdict IS NULL AND coalesce(gating_until < now(), true) RETURNING id",
-        id=run["id"],
+        " WHERE id = :id AND revision = :revision AND verdict IS NULL AND coalesce(gating_until < now(), true)"
+        " RETURNING id",
+        id=run.id,
+        revision=run.revision,
     )
     return bool(claimed)
 
 
-async def settle(resources: Resources, run: RowMapping) -> bool:
+async def settle(resources: Resources, run: StoredRun) -> bool:
     """Give the claimed run's verdict and say so; false if a part that it needs is away: then it is tried again."""
     gate = kept(run)
     assert gate is not None
@@ -147,26 +143,27 @@ async def settle(resources: Resources, run: RowMapping) -> bool:
         verdict = await evaluate(resources, run, gate, own=True)
     except EsrpError as error:
         if error.retryable:
-            log.warning("gate.waits", run_id=str(run["id"]), error=error.detail)
+            log.warning("gate.waits", run_id=str(run.id), error=error.detail)
         else:
             failure = error.detail
-            log.error("gate.failed", run_id=str(run["id"]), error=failure)
-    async with resources.engine.begin() as tx:
+            log.error("gate.failed", run_id=str(run.id), error=failure)
+    async with unit(resources.engine, resources.queue) as work:
         if verdict is None and failure is None:
-            await count(tx, "UPDATE gateway.runs SET gating_until = NULL WHERE id = :id", id=run["id"])
+            await count(work.tx, "UPDATE gateway.runs SET gating_until = NULL WHERE id = :id", id=run.id)
             return False
-        await _decided(tx, run, verdict, failure)
+        await _decided(work.tx, run, verdict, failure)
+        work.ring(AdvanceRun(run.id))
     return True
 
 
-async def _decided(tx: AsyncConnection, run: RowMapping, verdict: GateVerdict | None, failure: str | None) -> None:
+async def _decided(tx: AsyncConnection, run: StoredRun, verdict: GateVerdict | None, failure: str | None) -> None:
     """Note it, unless the run has gone on since."""
     decision = verdict.verdict if verdict else "error"
     noted = await count(
         tx,
         "UPDATE gateway.runs SET verdict = :verdict, gating_until = NULL WHERE id = :id AND revision = :revision",
-        id=run["id"],
-        revision=run["revision"],
+        id=run.id,
+        revision=run.revision,
         verdict=decision,
     )
     if noted:
@@ -176,5 +173,5 @@ async def _decided(tx: AsyncConnection, run: RowMapping, verdict: GateVerdict | 
             "failing": verdict.failing if verdict else [],
             "explanation": verdict.explanation if verdict else [failure],
         }
-        await store.add_event(tx, run, "run.verdict", f"verdict:{run['revision']}", data)
-        log.info("gate.decided", run_id=str(run["id"]), verdict=decision)
+        await add_event(tx, run, "run.verdict", f"verdict:{run.revision}", data)
+        log.info("gate.decided", run_id=str(run.id), verdict=decision)

@@ -1,9 +1,9 @@
 """The public API of the release gate: named policies, named baselines, and the verdict on a run."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from esrp import api
 from esrp.documents import read
@@ -11,14 +11,15 @@ from esrp.errors import InvalidInput, NotFound, WrongState
 from esrp.policies import Policy
 from esrp.policies.reading import validated
 from services.gateway.gates import policies, verdicts
-from services.gateway.http.api import Key, Limit, Reader, Res, Writer
-from services.gateway.http.idempotency import once
-from services.gateway.http.paging import cursor, place
+from services.gateway.http.deps import Cursor, Key, Limit, Reader, Res, Writer
+from services.gateway.http.idempotency import Made, once
+from services.gateway.http.paging import short
 from services.gateway.runs import store
+from services.kit.db import reading
 from services.kit.ids import decode
+from services.kit.unit import Unit, unit
 
 router = APIRouter(prefix="/v1", tags=["gates"])
-Cursor = Annotated[str | None, Query(alias="cursor")]
 SCHEMA = {"schema": {"$ref": "#/components/schemas/GateRequest"}}
 BODIES = dict.fromkeys(("application/json", "application/yaml"), SCHEMA)
 
@@ -33,20 +34,17 @@ async def create_gate(request: Request, resources: Res, who: Writer, idempotency
     """Keep a release policy under a name (JSON or YAML). Another policy under the same name is its next version."""
     asked = _gate(await request.body())
 
-    async def work(tx: Any) -> api.GateOut:
-        return policies.gate_out(await policies.add(tx, who.tenant_id, asked.name, asked.policy))
+    async def work(whole: Unit) -> Made:
+        return Made((await policies.add(whole.tx, who.tenant_id, asked.name, asked.policy)).out)
 
-    return await once(resources.engine, who.tenant_id, request, work)
+    return await once(resources, who.tenant_id, request, work)
 
 
 @router.get("/gates")
 async def list_gates(resources: Res, who: Reader, limit: Limit = 50, cursor_: Cursor = None) -> api.Page[api.GateOut]:
     """Every version of every release policy: the tenant's own and the bundled."""
-    async with resources.engine.begin() as tx:
-        found = await policies.visible(tx, who.tenant_id)
-    start = (place(cursor_, int) or [0])[0]
-    more = start + limit < len(found)
-    return api.Page(data=found[start : start + limit], next_cursor=cursor(start + limit) if more else None)
+    async with reading(resources.engine) as tx:
+        return short(await policies.visible(tx, who.tenant_id), limit, cursor_)
 
 
 @router.put("/baselines/{name}")
@@ -56,21 +54,21 @@ async def set_baseline(
     """Name a run that has succeeded, such as `production`; policies that name it are held against it from now on."""
     if name.startswith("run_"):
         raise InvalidInput.at("name", "a name that begins with `run_` would be taken for a run")
-    async with resources.engine.begin() as tx:
+    async with unit(resources.engine, resources.queue) as work:
         try:
-            run = await store.find_run(tx, who.tenant_id, decode("run", body.run), lock=True)
+            run = await store.find_run(work.tx, who.tenant_id, decode("run", body.run), lock=True)
         except NotFound as error:
             raise InvalidInput.at("/run", error.detail) from error
-        if run["status"] != "succeeded":
-            raise WrongState(body.run, run["status"], "succeeded")
-        return await policies.set_baseline(tx, who.tenant_id, name, run["id"])
+        if run.status != "succeeded":
+            raise WrongState(body.run, run.status, "succeeded")
+        return await policies.set_baseline(work.tx, who.tenant_id, name, run.id)
 
 
 @router.delete("/baselines/{name}", status_code=204)
 async def delete_baseline(name: Annotated[api.BaselineName, Path()], resources: Res, who: Writer) -> Response:
     """Take the name away. The run stays, and may then be deleted; a policy that needs the baseline ends as error."""
-    async with resources.engine.begin() as tx:
-        await policies.delete_baseline(tx, who.tenant_id, name)
+    async with unit(resources.engine, resources.queue) as work:
+        await policies.delete_baseline(work.tx, who.tenant_id, name)
     return Response(status_code=204)
 
 
@@ -79,11 +77,8 @@ async def list_baselines(
     resources: Res, who: Reader, limit: Limit = 50, cursor_: Cursor = None
 ) -> api.Page[api.BaselineOut]:
     """The tenant's baselines, by name."""
-    async with resources.engine.begin() as tx:
-        found = await policies.baselines(tx, who.tenant_id)
-    start = (place(cursor_, int) or [0])[0]
-    more = start + limit < len(found)
-    return api.Page(data=found[start : start + limit], next_cursor=cursor(start + limit) if more else None)
+    async with reading(resources.engine) as tx:
+        return short(await policies.baselines(tx, who.tenant_id), limit, cursor_)
 
 
 @router.post("/runs/{id}/gate")
@@ -91,10 +86,10 @@ async def evaluate_gate(id: str, body: api.RunGateRequest, resources: Res, who: 
     """Hold a finished run against a policy, by name or given here. A sentinel in it costs calls of the judges."""
     given, pointer = (body.gate, "/gate") if body.policy is None else (body.policy, "/policy")
     assert given is not None
-    async with resources.engine.begin() as tx:
+    async with reading(resources.engine) as tx:
         run = await store.find_run(tx, who.tenant_id, decode("run", id))
-        if run["status"] in api.OPEN:
-            raise WrongState(id, run["status"], "final")
+        if run.is_open:
+            raise WrongState(id, run.status, "final")
         asked = await verdicts.asked(tx, who.tenant_id, given, pointer)
     return await verdicts.evaluate(resources, run, asked)
 
@@ -102,7 +97,7 @@ async def evaluate_gate(id: str, body: api.RunGateRequest, resources: Res, who: 
 @router.get("/runs/{id}/gate")
 async def read_verdict(id: str, resources: Res, who: Reader) -> api.GateVerdict:
     """The newest verdict on the run, with its evidence."""
-    async with resources.engine.begin() as tx:
+    async with reading(resources.engine) as tx:
         found = await verdicts.last(tx, await store.find_run(tx, who.tenant_id, decode("run", id)))
     if found is None:
         raise NotFound("verdict", id)

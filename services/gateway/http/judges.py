@@ -7,15 +7,27 @@ from fastapi import APIRouter, Body
 
 from esrp import api
 from esrp.errors import NotFound
-from services.gateway.http.api import Reader, Res, Writer
+from services.gateway.http.deps import Reader, Res, Writer
 from services.gateway.resources import Resources
+from services.kit.db import reading
 from services.kit.settings import JudgeSettings
+from services.work import cards
 
 router = APIRouter(prefix="/v1", tags=["judges"])
+measured = APIRouter(prefix="/v1", tags=["judges"])
 SECONDS = 300.0  # a probe's own limit is 260
 
 
-@router.get("/judges/{id}/card")
+@router.get("/judges")
+async def list_judges(resources: Res, who: Reader) -> api.Page[api.JudgeOut]:
+    """The judges that can be asked for, and whether their cards are above the thresholds."""
+    async with reading(resources.engine) as tx:
+        found = await cards.cards(tx, resources.settings, who.tenant_id, resources.settings.judges)
+    judges = [_out(found[judge.name]) for judge in resources.settings.judges]
+    return api.Page(data=judges, next_cursor=None)
+
+
+@measured.get("/judges/{id}/card")
 async def read_card(id: str, resources: Res, who: Reader) -> api.JudgeCard:
     """What was measured of the judge as it is configured now; `null` where not measured."""
     judge = _named(resources, id)
@@ -24,7 +36,7 @@ async def read_card(id: str, resources: Res, who: Reader) -> api.JudgeCard:
     return api.JudgeCard.model_validate_json(answer.body)
 
 
-@router.post("/judges/{id}/probe")
+@measured.post("/judges/{id}/probe")
 async def probe_judge(
     id: str, resources: Res, who: Writer, body: Annotated[api.ProbeRequest | None, Body()] = None
 ) -> api.Probe:
@@ -45,3 +57,14 @@ def _named(resources: Resources, id: str) -> JudgeSettings:
     if judge is None:
         raise NotFound("judge", id)
     return judge
+
+
+def _out(card: api.JudgeCard) -> api.JudgeOut:
+    return api.JudgeOut(
+        id=card.id,
+        name=card.name,
+        kind=card.kind,
+        model=card.model,
+        validated=card.validated,
+        card=f"/v1/judges/{card.id}/card",
+    )

@@ -13,29 +13,26 @@ from esrp.sampling import sampled
 from esrp.suite import Suite
 from services.gateway.resources import Resources
 from services.gateway.runs.estimates import Calls, probed
-from services.gateway.runs.start import Checked
-from services.kit.db import rows
+from services.gateway.runs.found import Found
+from services.gateway.runs.plan import Order
 
 PILOT = 10  # dialogues
 SECONDS = 300.0
 
 
-async def measured(resources: Resources, tenant_id: UUID, checked: Checked) -> DryRun:
+async def measured(resources: Resources, tenant_id: UUID, order: Order) -> DryRun:
     """The plan with tokens and cost as a pilot measured them. ``InvalidInput`` tells why it could not be played."""
-    request = checked.request
+    request = order.found.request
     if not isinstance(request.candidate, EndpointCandidate):
         raise InvalidInput.at("probe", "a transcript is played already; its plan needs no pilot")
-    suite = Suite.model_validate(checked.suite["document"])
+    suite = order.found.suite.suite
     pairs = sampled(suite, request.sample)[:PILOT]
-    job = {
-        **_job(request, request.candidate, suite, pairs, await _asked(resources, checked)),
-        "tenant_id": str(tenant_id),
-    }
+    job = {**_job(request, request.candidate, suite, pairs, _asked(order.found)), "tenant_id": str(tenant_id)}
     answer = await resources.peers.call("generator", "POST", "/internal/probe", body=orjson.dumps(job), seconds=SECONDS)
     played: list[dict[str, Any]] = orjson.loads(answer.body)
     if problems := [dialogue["problem"] for dialogue in played if dialogue["problem"]]:
         raise InvalidInput.at("probe", f"{len(problems)} of the pilot's {len(pairs)} dialogues failed: {problems[0]}")
-    plan = checked.order.plan
+    plan = order.plan
     calls = Calls(plan.candidate_calls, plan.simulator_calls, plan.judge_calls)
     usage = {
         role: [Usage(**use) for dialogue in played for use in dialogue[role]] for role in ("candidate", "simulator")
@@ -43,24 +40,15 @@ async def measured(resources: Resources, tenant_id: UUID, checked: Checked) -> D
     usage["judge"] = await _judged(resources, request.judges, suite, pairs, played)
     tokens = probed(usage, calls)
     measured = {"tokens": tokens.span, "cost": tokens.cost(request.prices), "probed": len(pairs)}
-    return checked.dry_run.model_copy(update={"plan": plan.model_copy(update=measured)})
+    return order.dry_run.model_copy(update={"plan": plan.model_copy(update=measured)})
 
 
-Asked = Mapping[tuple[str, str], Sequence[str]]
+Asked = Mapping[tuple[str, str | None], Sequence[str]]
 
 
-async def _asked(resources: Resources, checked: Checked) -> Asked:
-    """What the user says in the frozen transcript, by character and scenario; of replicates the first."""
-    if checked.frozen is None:
-        return {}
-    async with resources.engine.begin() as tx:
-        found = await rows(
-            tx,
-            "SELECT DISTINCT ON (character, scenario) character, scenario, turns FROM gateway.transcript_dialogues"
-            " WHERE transcript_id = :id ORDER BY character, scenario, replicate, position",
-            id=checked.frozen["id"],
-        )
-    return {(d["character"], d["scenario"]): [turn["user"] for turn in d["turns"]] for d in found}
+def _asked(found: Found) -> Asked:
+    """What the user says in the frozen transcript, by character and scenario."""
+    return found.frozen.spoken if found.frozen else {}
 
 
 def _job(

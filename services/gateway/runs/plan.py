@@ -1,43 +1,47 @@
-"""The heart: what a run will do, before it is accepted, and how it moves on from there."""
+"""Checking a request for a run, second beat: what it comes to, a pure function of everything that it names."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import RowMapping
+from pydantic import BaseModel
 
 from esrp.api import (
     Detectable,
+    DryRun,
     EndpointCandidate,
     ManifestSummary,
     Params,
-    Phase,
     Plan,
-    RunError,
     RunRequest,
-    RunStatus,
     TranscriptCandidate,
 )
 from esrp.canonical import digest
 from esrp.diversity import batch_count
-from esrp.errors import InvalidInput, NotConfigured
+from esrp.errors import InvalidInput
 from esrp.families import warnings_of
 from esrp.metrics import Language
 from esrp.prompts import prompt_hashes
 from esrp.prompts.diversity import DIVERSITY_SEES, diversity_hashes
 from esrp.prompts.labels import CHINESE
+from esrp.sampling import sampled
 from esrp.stats.power import detectable
 from esrp.suite import Suite
 from services.gateway.runs.estimates import Calls, estimated
-from services.kit.settings import JudgeSettings, ModelSettings, Settings
+from services.gateway.runs.found import Found
+from services.gateway.runs.rows import NewRun, StoredRun
+from services.kit.settings import JudgeSettings, ModelSettings
 from services.work.cards import identity
 
 MOST = 100_000  # dialogues of one run: eighty full studies, and no more than fit in memory when they are planned
+PACE = ("max_concurrency", "requests_per_minute", "tokens_per_minute")  # how fast, and not what
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a run takes of a transcript: how many dialogues, and how many replies of each character.
+    """What a run takes of recorded dialogues: how many, and how many replies of each character.
 
     ``candidate`` is whose replies they are, as far as a name says so.
     """
@@ -51,127 +55,159 @@ class Recorded:
 class Order:
     """A run that can be carried out: what will be asked, and the manifest that makes it comparable."""
 
+    found: Found
     plan: Plan
     manifest: dict[str, Any]
     sha256: str
     simulator: str | None
     warnings: list[str]
 
-    def summary(self, suite_label: str, suite_sha256: str, judges: Sequence[str]) -> ManifestSummary:
-        """The manifest as clients see it."""
-        return ManifestSummary(
+    @property
+    def dry_run(self) -> DryRun:
+        """What the client is told before anything is spent."""
+        suite = self.found.suite
+        summary = ManifestSummary(
             sha256=self.sha256,
-            suite=f"{suite_label}#{suite_sha256[:12]}",
-            judges=list(judges),
+            suite=f"{suite.label}#{suite.sha256[:12]}",
+            judges=self.found.request.judges,
             simulator=self.simulator,
+        )
+        return DryRun(plan=self.plan, manifest=summary, warnings=self.warnings)
+
+    @property
+    def request_sha256(self) -> str | None:
+        """What makes a request the same as an earlier one: configuration and labels; ``None`` without labels."""
+        request = self.found.request
+        if not request.labels:
+            return None
+        shown = {name: value for name, value in _public(request).items() if name not in PACE}
+        return digest([self.manifest, shown, request.judges, request.labels])
+
+    def run(self, id: UUID, tenant_id: UUID, secret_id: UUID | None) -> NewRun:
+        """The run that it becomes. What is secret of the candidate is not in it."""
+        found, request = self.found, self.found.request
+        candidate = request.candidate
+        named = candidate.model if isinstance(candidate, EndpointCandidate) else _transcript_name(found)
+        return NewRun(
+            id=id,
+            tenant_id=tenant_id,
+            name=request.name,
+            suite_id=found.suite.id,
+            suite_label=found.suite.label,
+            candidate=_public(request),
+            candidate_name=named,
+            secret_id=secret_id,
+            transcript_id=found.transcript.stored.id if found.transcript else None,
+            frozen_id=found.frozen.stored.id if found.frozen else None,
+            simulator=self.simulator,
+            judges=request.judges,
+            rounds=request.rounds,
+            replicates=request.replicates,
+            sample=dumped(request.sample),
+            budget=dumped(request.budget),
+            prices=dumped(request.prices),
+            labels=request.labels,
+            plan=self.plan.model_dump(),
+            manifest=self.manifest,
+            manifest_sha256=self.sha256,
+            warnings=self.warnings,
+            request_sha256=self.request_sha256,
+            gate=found.gate.document if found.gate else None,
         )
 
 
-def order(
-    request: RunRequest,
-    suite: Suite,
-    settings: Settings,
-    *,
-    recorded: Recorded | None = None,
-    frozen: str | None = None,
-) -> Order:
+def order(found: Found, pointer: str = "/round2/frozen") -> Order:
     """What the request comes to.
 
-    ``recorded`` is what it takes of a transcript, ``None`` for an endpoint; ``frozen`` the hash of the transcript whose
-    user turns are said again.
-
-    ``InvalidInput`` names what is not there: a judge, a simulator, more dialogues than the suite has.
+    ``InvalidInput`` names what is too much: more dialogues than the suite has, or than a run may have; and, at
+    ``pointer``, user turns that the frozen transcript lacks.
     """
-    judges = judges_named(request.judges, settings)
+    request, suite, judges = found.request, found.suite.suite, found.judges
     if request.sample and request.sample.dialogues > (most := suite.counts["dialogues"]):
         raise InvalidInput.at("/sample/dialogues", f"the suite has {most} dialogues")
-    simulator = None if frozen else _simulator(settings, request)
+    _require_turns(found, pointer)
+    recorded = _recorded(found)
     plan = _plan(request, suite, recorded, judges)
     if not 0 < plan.dialogues <= MOST:
         raise InvalidInput.at("/sample", f"this run has {plan.dialogues} dialogues; 1 to {MOST} are possible")
-    manifest = _manifest(request, suite, simulator, judges)
-    if frozen:
-        manifest["simulator"] = {"frozen": frozen}
+    manifest = _manifest(found)
     return Order(
+        found=found,
         plan=plan,
         manifest=manifest,
         sha256=digest(manifest),
-        simulator="frozen" if frozen else request.simulator if simulator else None,
-        warnings=_warnings(request, suite, recorded, judges, simulator.model if simulator else None),
+        simulator="frozen" if found.frozen else request.simulator if found.simulator else None,
+        warnings=[
+            *_warnings(request, suite, recorded, judges, found.simulator.model if found.simulator else None),
+            *found.foreseen,
+        ],
     )
 
 
-def rejudged(
-    request: RunRequest, suite: Suite, settings: Settings, source: Mapping[str, Any] | RowMapping, recorded: Recorded
-) -> Order:
+def rejudged(found: Found, source: StoredRun, recorded: Recorded) -> Order:
     """What judging another run's dialogues comes to: its manifest with other judges, and nothing of its candidate.
 
-    ``request`` is that of the ``source``, with the judges that are asked for.
+    ``found`` is what the source's request names, with the judges that are asked for.
     """
-    judges = judges_named(request.judges, settings)
-    hashes = prompt_hashes(suite.language)
-    before: Mapping[str, Any] = source["manifest"]
+    request, suite, judges = found.request, found.suite.suite, found.judges
     manifest = {
-        **before,
-        "judges": _identities(judges, hashes),
+        **source.manifest,
+        "judges": _identities(judges, prompt_hashes(suite.language)),
         "diversity": _diversity(request, judges, suite.language),
     }
-    simulator = before["simulator"]
+    simulator = source.manifest["simulator"]
     user = simulator.get("model") if isinstance(simulator, dict) else None
     return Order(
+        found=found,
         plan=_plan(request, suite, recorded, judges),
         manifest=manifest,
         sha256=digest(manifest),
-        simulator=source["simulator"],
+        simulator=source.simulator,
         warnings=_warnings(request, suite, recorded, judges, user),
     )
 
 
-def _warnings(
-    request: RunRequest,
-    suite: Suite,
-    recorded: Recorded | None,
-    judges: Sequence[JudgeSettings],
-    simulator: str | None,
-) -> list[str]:
-    experimental = [f"The suite {suite.name} is experimental."] if suite.experimental else []
-    models = {judge.name: judge.base or judge.model for judge in judges}
-    return experimental + warnings_of(_models(request, recorded), models, simulator)
+def dumped(part: BaseModel | None) -> dict[str, Any] | None:
+    """A part of a request as it is stored."""
+    return None if part is None else part.model_dump()
 
 
-def judges_named(names: Sequence[str], settings: Settings) -> list[JudgeSettings]:
-    """The configured judges of these names; ``NotConfigured`` says which lines to add."""
-    return [_judge(settings, place, name) for place, name in enumerate(names)]
+# --- what it takes of recorded dialogues ------------------------------------------------------------------------------
 
 
-def _models(request: RunRequest, recorded: Recorded | None) -> list[str]:
-    """Whatever names the model that is measured."""
-    candidate = request.candidate
-    named = [recorded.candidate] if recorded else []
-    if isinstance(candidate, EndpointCandidate):
-        named += [candidate.model, *candidate.models.values()]
-    return named
-
-
-def _judge(settings: Settings, place: int, name: str) -> JudgeSettings:
-    if found := settings.judge(name):
-        return found
-    lines = f'judges:\n  - {{name: {name}, kind: chat, base_url: "https://…/v1", model: "…", api_key_env: "…"}}'
-    raise NotConfigured(f"/judges/{place}", "judge", name, lines)
-
-
-def _simulator(settings: Settings, request: RunRequest) -> ModelSettings | None:
-    if isinstance(request.candidate, TranscriptCandidate) or request.rounds == 1:
+def _recorded(found: Found) -> Recorded | None:
+    """``None`` for an endpoint."""
+    if found.transcript is None:
         return None
-    return simulator_named(request.simulator, settings)
+    request = found.request
+    pairs = None if request.sample is None else set(sampled(found.suite.suite, request.sample))
+    kept = [d for d in found.transcript.replies if pairs is None or (d.character, d.scenario) in pairs]
+    replies: Counter[str] = Counter()
+    for dialogue in kept:
+        replies[dialogue.character] += dialogue.replies
+    return Recorded(len(kept), list(replies.values()), found.transcript.stored.name)
 
 
-def simulator_named(name: str, settings: Settings) -> ModelSettings:
-    """The configured simulator; ``NotConfigured`` says which lines to add. There is one, called ``default``."""
-    if name != "default" or settings.simulator is None:
-        lines = 'simulator: {base_url: "https://…/v1", model: "…", api_key_env: "…"}'
-        raise NotConfigured("/simulator", "simulator", name, lines)
-    return settings.simulator
+def _require_turns(found: Found, pointer: str) -> None:
+    if found.frozen is None:
+        return
+    rounds, spoken = found.request.rounds, found.frozen.spoken
+    pairs = sampled(found.suite.suite, found.request.sample)
+    if missing := [pair for pair in pairs if len(spoken.get(pair, ())) < rounds]:
+        character, scenario = missing[0]
+        raise InvalidInput.at(
+            pointer,
+            f"{len(missing)} of the run's dialogues have fewer than {rounds} user turns in this transcript,"
+            f" the first {character} in {scenario}",
+        )
+
+
+def _transcript_name(found: Found) -> str:
+    assert found.transcript is not None
+    return found.transcript.stored.name
+
+
+# --- the plan ---------------------------------------------------------------------------------------------------------
 
 
 def _plan(request: RunRequest, suite: Suite, recorded: Recorded | None, judges: Sequence[JudgeSettings]) -> Plan:
@@ -204,19 +240,46 @@ def _replies(request: RunRequest, suite: Suite, pairs: int) -> list[int]:
     return [n * request.replicates * request.rounds for n in dialogues]
 
 
-def _manifest(
-    request: RunRequest, suite: Suite, simulator: ModelSettings | None, judges: Sequence[JudgeSettings]
-) -> dict[str, Any]:
+def _rating_diversity(request: RunRequest, judges: Sequence[JudgeSettings]) -> int:
+    """How many judges rate it: those of kind chat, for a LoRA judge was not taught to; none if none is asked to."""
+    return sum(judge.kind == "chat" for judge in judges) if request.diversity else 0
+
+
+def _warnings(
+    request: RunRequest,
+    suite: Suite,
+    recorded: Recorded | None,
+    judges: Sequence[JudgeSettings],
+    simulator: str | None,
+) -> list[str]:
+    experimental = [f"The suite {suite.name} is experimental."] if suite.experimental else []
+    models = {judge.name: judge.base or judge.model for judge in judges}
+    return experimental + warnings_of(_models(request, recorded), models, simulator)
+
+
+def _models(request: RunRequest, recorded: Recorded | None) -> list[str]:
+    """Whatever names the model that is measured."""
+    candidate = request.candidate
+    named = [recorded.candidate] if recorded else []
+    if isinstance(candidate, EndpointCandidate):
+        named += [candidate.model, *candidate.models.values()]
+    return named
+
+
+# --- the manifest -----------------------------------------------------------------------------------------------------
+
+
+def _manifest(found: Found) -> dict[str, Any]:
     """Everything that decides what is measured; not who is measured, nor addresses, keys, names or ports."""
-    recorded = isinstance(request.candidate, TranscriptCandidate)
+    request, suite = found.request, found.suite.suite
     hashes = prompt_hashes(suite.language)
     return {
         "version": 1,
         "suite": suite.sha256,
         "candidate": _candidate(request, hashes),
-        "simulator": "imported" if recorded else simulator and _simulated(simulator, hashes),
-        "judges": _identities(judges, hashes),
-        "diversity": _diversity(request, judges, suite.language),
+        "simulator": _user(found, hashes),
+        "judges": _identities(found.judges, hashes),
+        "diversity": _diversity(request, found.judges, suite.language),
         "rounds": request.rounds,
         "replicates": request.replicates,
         "sample": request.sample and request.sample.model_dump(),
@@ -225,11 +288,6 @@ def _manifest(
 
 def _identities(judges: Sequence[JudgeSettings], hashes: Mapping[str, str]) -> list[dict[str, Any]]:
     return [identity(judge, hashes) for judge in sorted(judges, key=lambda judge: judge.name)]
-
-
-def _rating_diversity(request: RunRequest, judges: Sequence[JudgeSettings]) -> int:
-    """How many judges rate it: those of kind chat, for a LoRA judge was not taught to; none if none is asked to."""
-    return sum(judge.kind == "chat" for judge in judges) if request.diversity else 0
 
 
 def _diversity(request: RunRequest, judges: Sequence[JudgeSettings], language: Language) -> dict[str, Any] | None:
@@ -246,63 +304,25 @@ def _candidate(request: RunRequest, hashes: Mapping[str, str]) -> dict[str, Any]
     return {"prompt": prompt, "params": candidate.params.model_dump(), "sees": ["profile", "user"]}
 
 
+def _user(found: Found, hashes: Mapping[str, str]) -> Any:
+    """Who speaks as the user: a model, a transcript's hash, or whoever spoke in what was imported."""
+    if found.frozen:
+        return {"frozen": found.frozen.stored.sha256}
+    if found.transcript:
+        return "imported"
+    return found.simulator and _simulated(found.simulator, hashes)
+
+
 def _simulated(model: ModelSettings, hashes: Mapping[str, str]) -> dict[str, Any]:
     params = Params().model_dump() if model.params is None else model.params
     return {"model": model.model, "params": params, "prompts": [hashes["simulator"], digest(CHINESE)]}
 
 
-# --- how it moves on --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How far a run is, counted from what the other services publish."""
-
-    written: int = 0  # dialogues written down
-    done: int = 0
-    failed: int = 0
-    busy: int = 0  # being played or rated now
-    verdicts: int = 0  # that ended, with scores or without
-    judged: int = 0  # dialogues whose every judge has ended
-    exhausted: bool = False  # a service met the end of the budget
-    rated: bool = False  # at least one rating is stored
-    summarised: bool = False  # the report of this revision is there
-    unrated: bool = False  # batches of this revision are still to be made or rated
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run stands."""
-
-    status: RunStatus
-    phase: Phase | None
-    error: RunError | None = None
-
-
-def advanced(run: RowMapping | Mapping[str, Any], counts: Counts, reasons: Sequence[str]) -> Place:
-    """Where the run stands now that its parts are as counted. ``reasons`` are the commonest errors' messages."""
-    status, phase = run["status"], run["phase"]
-    if status == "cancelling":
-        return Place("cancelled", None) if counts.busy == 0 else Place(status, phase)
-    if status not in ("queued", "running") or counts.written == 0 < run["plan"]["dialogues"]:
-        return Place(status, phase)
-    if counts.exhausted:
-        return Place("budget_exhausted", None) if counts.busy == 0 else Place("running", phase)
-    if counts.done + counts.failed < run["plan"]["dialogues"]:
-        return Place("running", "generating")
-    if counts.verdicts < counts.done * len(run["judges"]) or (run["judges"] and counts.done and counts.unrated):
-        return Place("running", "judging")
-    if not counts.summarised:
-        return Place("running", "analysing")
-    if (run["judges"] and not counts.rated) or counts.done == 0:
-        return Place("failed", None, _failure(run, counts, reasons))
-    return Place("succeeded", None)
-
-
-def _failure(run: RowMapping | Mapping[str, Any], counts: Counts, reasons: Sequence[str]) -> RunError:
-    total = run["plan"]["dialogues"]
-    if counts.done == 0:
-        code, what = "nothing_generated", f"None of the {total} dialogues could be played."
-    else:
-        code, what = "nothing_scored", f"None of the {counts.done} dialogues that were played got a score."
-    return RunError(code=code, message=" ".join((what, *reasons)))
+def _public(request: RunRequest) -> dict[str, Any]:
+    """The candidate without its key, the values of its headers and its address's query: often credentials too."""
+    shown = request.candidate.model_dump(mode="json", exclude={"api_key"})
+    if "headers" in shown:
+        shown["headers"] = dict.fromkeys(shown["headers"], "***")
+        address, query, _ = shown["base_url"].partition("?")
+        shown["base_url"] = address + ("?***" if query else "")
+    return shown

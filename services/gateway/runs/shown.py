@@ -1,70 +1,59 @@
-"""Rows as clients see them."""
+"""Runs as clients see them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from uuid import UUID
 
-from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import (
-    DialogueOut,
-    Links,
-    ManifestSummary,
-    PaceChange,
-    Pacing,
-    Plan,
-    Progress,
-    RatingOut,
-    Run,
-    RunError,
-    RunUsage,
-    VerdictOut,
-)
-from esrp.dialogue import Turn
+from esrp.api import Links, ManifestSummary, PaceChange, Pacing, Plan, Run, RunError, RunUsage
 from esrp.policies import Policy
-from services.gateway.runs.plan import Counts
+from services.gateway.runs import progress, store
+from services.gateway.runs.rows import Far, ShownRun
 from services.kit.ids import encode
 
-Used = Mapping[str, Mapping[str, int]]
+
+async def shown(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> Run:
+    """One run, how far it is, and how its endpoints were paced; ``NotFound`` if the tenant has none of that id."""
+    run = await store.find_run(tx, tenant_id, id)
+    return run_out(run, (await progress.far(tx, [run]))[id], await progress.pacing(tx, run))
 
 
-def run_out(
-    run: RowMapping, counts: Counts, used: Used, pacing: Mapping[str, Sequence[RowMapping]] | None = None
-) -> Run:
+def run_out(run: ShownRun, far: Far, pacing: Mapping[str, Sequence[progress.PaceChange]] | None = None) -> Run:
     """A run; the candidate without its key, and with its headers' names only."""
-    id = encode("run", run["id"])
+    id = encode("run", run.id)
     return Run(
         id=id,
-        name=run["name"],
-        status=run["status"],
-        phase=run["phase"],
-        suite=run["suite_label"],
-        candidate=run["candidate"],
-        rounds=run["rounds"],
-        round2="live" if run["frozen_id"] is None else {"frozen": encode("trn", run["frozen_id"])},
-        replicates=run["replicates"],
-        sample=run["sample"],
-        budget=run["budget"],
-        prices=run["prices"],
-        labels=run["labels"],
-        created_at=run["created_at"],
-        started_at=run["started_at"],
-        finished_at=run["finished_at"],
-        plan=Plan.model_validate(run["plan"]),
-        progress=_progress(run, counts),
-        usage=RunUsage.model_validate(used),
+        name=run.name,
+        status=run.status,
+        phase=run.phase,
+        suite=run.suite_label,
+        candidate=dict(run.candidate),
+        rounds=run.rounds,
+        round2="live" if run.frozen_id is None else {"frozen": encode("trn", run.frozen_id)},
+        replicates=run.replicates,
+        sample=run.sample and dict(run.sample),
+        budget=run.budget and dict(run.budget),
+        prices=run.prices and dict(run.prices),
+        labels=dict(run.labels),
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        plan=Plan.model_validate(run.plan),
+        progress=progress.progress_out(run, far),
+        usage=RunUsage.model_validate(far.usage),
         pacing={role: _pacing(changes) for role, changes in (pacing or {}).items()},
         manifest=ManifestSummary(
-            sha256=run["manifest_sha256"],
-            suite=f"{run['suite_label']}#{run['suite_sha256'][:12]}",
-            judges=run["judges"],
-            simulator=run["simulator"],
+            sha256=run.manifest_sha256,
+            suite=f"{run.suite_label}#{run.suite_sha256[:12]}",
+            judges=list(run.judges),
+            simulator=run.simulator,
         ),
-        gate=run["gate"] and (run["gate"]["name"] or Policy.model_validate(run["gate"]["policy"])),
-        verdict=run["verdict"],
-        error=run["error"] and RunError.model_validate(run["error"]),
-        warnings=run["warnings"],
+        gate=run.gate and (run.gate["name"] or Policy.model_validate(run.gate["policy"])),
+        verdict=run.verdict,
+        error=run.error and RunError.model_validate(run.error),
+        warnings=list(run.warnings),
         links=links(id),
-        source=encode("run", run["source_id"]) if run["source_id"] else None,
+        source=encode("run", run.source_id) if run.source_id else None,
     )
 
 
@@ -78,42 +67,6 @@ def links(id: str) -> Links:
     )
 
 
-def progress(run: RowMapping, counts: Counts, used: Used | None) -> dict[str, Any]:
-    """The data of a ``run.progress`` event."""
-    return {
-        "status": run["status"],
-        "phase": run["phase"],
-        **_progress(run, counts).model_dump(),
-        "usage": RunUsage.model_validate(used or {}).model_dump(),
-    }
-
-
-def dialogue_out(dialogue: RowMapping) -> DialogueOut:
-    """A dialogue; a verdict's raw reply where it went wrong. A round without its answer is not shown."""
-    return DialogueOut(
-        id=encode("dlg", dialogue["id"]),
-        run=encode("run", dialogue["run_id"]),
-        character=dialogue["character"],
-        scenario=dialogue["scenario"],
-        replicate=dialogue["replicate"],
-        state=dialogue["state"],
-        turns=[Turn(**turn) for turn in dialogue["turns"] if turn["assistant"] is not None],
-        ratings=[RatingOut(**rating) for rating in dialogue["ratings"]],
-        verdicts=[VerdictOut(**verdict) for verdict in dialogue["verdicts"]],
-        attempts=dialogue["attempts"],
-        error=dialogue["error"] and RunError.model_validate(dialogue["error"]),
-    )
-
-
-def _pacing(changes: Sequence[RowMapping]) -> Pacing:
-    history = [PaceChange(at=c["at"], limit=c["limit"], cause=c["cause"]) for c in changes]
+def _pacing(changes: Sequence[progress.PaceChange]) -> Pacing:
+    history = [PaceChange(at=change.at, limit=change.limit, cause=change.cause) for change in changes]
     return Pacing(limit=history[-1].limit, history=history)
-
-
-def _progress(run: RowMapping, counts: Counts) -> Progress:
-    return Progress(
-        dialogues=run["plan"]["dialogues"],
-        generated=counts.done,
-        judged=counts.judged if run["judges"] else 0,
-        failed=counts.failed,
-    )
