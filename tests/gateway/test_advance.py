@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.resources import Resources
-from services.gateway.worker import advance_run
-from services.jobs import SummariseRun
+from services.gateway.worker import advance_run, look_around
+from services.jobs import AdvanceRun, SummariseRun
 from services.kit.db import count, open_engine, row, rows
 from services.kit.ids import decode
 from services.kit.queue import RecordedQueue
@@ -113,6 +113,29 @@ async def test_a_run_that_somebody_has_is_not_waited_for_and_not_forgotten(
     assert await advance_run(resources, run) is False
     statuses = [event["status"] for event in await told(others, run, "run.status")]
     assert statuses == ["queued", "running"]
+
+
+async def test_the_clock_looks_at_a_run_that_is_played_only_when_something_has_ended(
+    client: httpx2.AsyncClient, resources: Resources, others: AsyncEngine
+) -> None:
+    run = await a_run(client)
+    assert await look_around(resources) == [AdvanceRun(run)]
+    async with others.begin() as tx:
+        ids = await pipeline.write(tx, run)
+    await advance_run(resources, run)
+    assert await look_around(resources) == []
+    async with others.begin() as tx:
+        await pipeline.end(tx, ids[:1])
+    assert await look_around(resources) == [AdvanceRun(run)]
+    await advance_run(resources, run)
+    assert await look_around(resources) == []
+    async with others.begin() as tx:
+        await count(
+            tx,
+            "INSERT INTO judge.exhausted (run_id, tenant_id, revision)"
+            " SELECT id, tenant_id, revision FROM gateway.runs",
+        )
+    assert await look_around(resources) == [AdvanceRun(run)]
 
 
 async def test_two_gateways_tell_everything_once(

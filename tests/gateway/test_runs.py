@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from esrp.api import RunError
+from esrp.api import Run, RunError
 from services.gateway.resources import Resources
 from services.gateway.runs.advance import Counts, advanced, failure
 from services.gateway.runs.rows import Place
@@ -146,6 +146,18 @@ async def test_the_same_key_and_body_give_the_same_run(client: httpx2.AsyncClien
     assert again.headers["location"] == first.headers["location"]
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
     assert len((await client.get("/v1/runs")).json()["data"]) == 1
+
+
+async def test_what_is_sent_of_a_run_has_every_field_of_the_schema_in_its_form(client: httpx2.AsyncClient) -> None:
+    policy = {"margins": {"*": 0.2}, "baseline": "production"}
+    prices = {"candidate": {"prompt_per_million": 1, "completion_per_million": 2}}
+    asked = a_run_request(
+        gate=policy, prices=prices, budget={"max_calls": 9}, sample={"dialogues": 2}, labels={"a": "b"}
+    )
+    made = (await client.post("/v1/runs", json=asked)).json()
+    [listed] = (await client.get("/v1/runs")).json()["data"]
+    assert made == listed == (await client.get(made["links"]["self"])).json()
+    assert Run.model_validate(listed).model_dump(mode="json") == listed
 
 
 async def test_runs_are_listed_page_by_page_and_by_filter(client: httpx2.AsyncClient) -> None:

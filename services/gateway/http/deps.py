@@ -1,8 +1,9 @@
 """What a call brings with it: the gateway's resources, who asks, and which part of a long answer is wanted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
+import orjson
 from fastapi import Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 
@@ -53,6 +54,8 @@ Cursor = Annotated[str | None, Query(alias="cursor")]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="the same key and body give the same answer")]
 
 
-def as_json(answer: BaseModel, status: int = 200) -> Response:
+def as_json(answer: BaseModel | Mapping[str, Any], status: int = 200) -> Response:
     """The answer as it is: ours need not be validated again."""
-    return Response(answer.model_dump_json(), status, media_type="application/json")
+    if isinstance(answer, BaseModel):
+        return Response(answer.model_dump_json(), status, media_type="application/json")
+    return Response(orjson.dumps(answer, option=orjson.OPT_UTC_Z), status, media_type="application/json")

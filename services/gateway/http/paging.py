@@ -41,10 +41,10 @@ def place(cursor: str | None, *kinds: type) -> list[Any] | None:
 
 def time_and_id(cursor: str | None) -> tuple[datetime, UUID] | None:
     """The place of a cursor over what is listed in the order (created_at, id)."""
-    if (after := place(cursor, str, str)) is None:
+    if (found := place(cursor, str, str)) is None:
         return None
     try:
-        return TypeAdapter(datetime).validate_python(after[0]), UUID(after[1])
+        return TypeAdapter(datetime).validate_python(found[0]), UUID(found[1])
     except (ValidationError, ValueError) as error:
         raise _bad() from error
 
@@ -52,18 +52,22 @@ def time_and_id(cursor: str | None) -> tuple[datetime, UUID] | None:
 def after_id(cursor: str | None) -> UUID | None:
     """The place of a cursor that is an id."""
     try:
-        return UUID(after[0]) if (after := place(cursor, str)) else None
+        return UUID(found[0]) if (found := place(cursor, str)) else None
     except ValueError as error:
         raise _bad() from error
 
 
 def page(found: Sequence[Found], limit: int, out: Callable[[Found], Item], at: Callable[[Found], Any]) -> Page[Item]:
     """A page of what was found, one more than fits if there is more; ``at`` is an item's place, a part or a tuple."""
-    data = [out(item) for item in found[:limit]]
+    return Page(data=[out(item) for item in found[:limit]], next_cursor=after(found, limit, at))
+
+
+def after(found: Sequence[Found], limit: int, at: Callable[[Found], Any]) -> str | None:
+    """The cursor of the next page, if there is one."""
     if len(found) <= limit:
-        return Page(data=data, next_cursor=None)
+        return None
     last = at(found[limit - 1])
-    return Page(data=data, next_cursor=cursor(*last) if isinstance(last, tuple) else cursor(last))
+    return cursor(*last) if isinstance(last, tuple) else cursor(last)
 
 
 def short(items: Sequence[Item], limit: int, cursor_: str | None) -> Page[Item]:

@@ -8,13 +8,13 @@ from esrp import api
 from esrp.errors import InvalidInput
 from services.gateway.http.deps import Cursor, Key, Limit, Reader, Res, Writer, as_json
 from services.gateway.http.idempotency import Made, once
-from services.gateway.http.paging import page, time_and_id
+from services.gateway.http.paging import after, time_and_id
 from services.gateway.runs import change, pilot, progress, store
 from services.gateway.runs.found import find
 from services.gateway.runs.plan import order
 from services.gateway.runs.rejudge import rejudge
 from services.gateway.runs.rows import ShownRun
-from services.gateway.runs.shown import run_out, shown
+from services.gateway.runs.shown import document, shown, shown_document
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
 from services.kit.db import reading
 from services.kit.ids import decode
@@ -76,20 +76,21 @@ async def list_runs(
     candidate: str | None = None,
 ) -> Response:
     """The tenant's runs, oldest first."""
-    after = time_and_id(cursor_)
+    begin = time_and_id(cursor_)
     async with reading(resources.engine) as tx:
         found = await store.list_runs(
-            tx, who.tenant_id, limit=limit + 1, after=after, status=status, suite=suite, candidate=candidate
+            tx, who.tenant_id, limit=limit + 1, after=begin, status=status, suite=suite, candidate=candidate
         )
         far = await progress.far(tx, found[:limit])
-    return as_json(page(found, limit, lambda run: run_out(run, far[run.id]), _place))
+    data = [document(run, far[run.id]) for run in found[:limit]]
+    return as_json({"data": data, "next_cursor": after(found, limit, _place)})
 
 
 @router.get("/runs/{id}", response_model=api.Run)
 async def read_run(id: str, resources: Res, who: Reader) -> Response:
     """One run and how far it is."""
     async with reading(resources.engine) as tx:
-        return as_json(await shown(tx, who.tenant_id, decode("run", id)))
+        return as_json(await shown_document(tx, who.tenant_id, decode("run", id)))
 
 
 @router.post("/runs/{id}/cancel", status_code=202, response_model=api.Run)
@@ -99,7 +100,7 @@ async def cancel_run(id: str, resources: Res, who: Writer) -> Response:
         run = await store.find_run(work.tx, who.tenant_id, decode("run", id), lock=True)
         await change.cancel(work.tx, run)
         work.ring(AdvanceRun(run.id))
-        return as_json(await shown(work.tx, who.tenant_id, run.id), 202)
+        return as_json(await shown_document(work.tx, who.tenant_id, run.id), 202)
 
 
 @router.post("/runs/{id}/resume", status_code=202, response_model=api.Run)
@@ -109,7 +110,7 @@ async def resume_run(id: str, resources: Res, who: Writer, body: api.ResumeReque
         run = await store.find_run(work.tx, who.tenant_id, decode("run", id), lock=True)
         await change.resume(work.tx, run, body or api.ResumeRequest())
         work.ring(*_all_of(run.id))
-        return as_json(await shown(work.tx, who.tenant_id, run.id), 202)
+        return as_json(await shown_document(work.tx, who.tenant_id, run.id), 202)
 
 
 @router.post("/runs/{id}/retry-failed", status_code=202, response_model=api.Run)
@@ -119,7 +120,7 @@ async def retry_failed(id: str, resources: Res, who: Writer) -> Response:
         run = await store.find_run(work.tx, who.tenant_id, decode("run", id), lock=True)
         await change.retry(work.tx, run)
         work.ring(*_all_of(run.id))
-        return as_json(await shown(work.tx, who.tenant_id, run.id), 202)
+        return as_json(await shown_document(work.tx, who.tenant_id, run.id), 202)
 
 
 @router.post("/runs/{id}/extend", status_code=202, response_model=api.Run)
@@ -129,7 +130,7 @@ async def extend_run(id: str, body: api.ExtendRequest, resources: Res, who: Writ
         run = await store.find_run(work.tx, who.tenant_id, decode("run", id), lock=True)
         await change.extend(work.tx, resources.settings, run, body)
         work.ring(*_all_of(run.id))
-        return as_json(await shown(work.tx, who.tenant_id, run.id), 202)
+        return as_json(await shown_document(work.tx, who.tenant_id, run.id), 202)
 
 
 @router.delete("/runs/{id}", status_code=204)
@@ -153,7 +154,7 @@ async def rejudge_run(
         source = await store.find_run(whole.tx, who.tenant_id, decode("run", id), lock=True)
         run = await rejudge(whole.tx, resources.settings, source, body)
         whole.ring(PlanRun(run.id))
-        made = run_out(run, (await progress.far(whole.tx, [run]))[run.id])
+        made = await shown(whole.tx, who.tenant_id, run.id)
         return Made(made, {"Location": made.links.self})
 
     return await once(resources, who.tenant_id, request, work, status=202)

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import Progress, RunUsage
 from services.gateway.runs.advance import Counts
 from services.gateway.runs.rows import Far, Moving, ShownRun, StoredRun, Used
 from services.kit.db import many, one, row
@@ -75,15 +74,14 @@ async def far(tx: AsyncConnection, runs: Sequence[Moving]) -> dict[UUID, Far]:
     return found | {run.id: Far(**run.outcome) for run in runs if run.outcome is not None}
 
 
-def progress_out(run: Moving, far: Far) -> Progress:
-    """As clients see it."""
-    return Progress(dialogues=run.dialogues, generated=far.generated, judged=far.judged, failed=far.failed)
+def progress_out(run: Moving, far: Far) -> dict[str, int]:
+    """As clients see it: the fields of ``esrp.api.Progress``."""
+    return {"dialogues": run.dialogues, "generated": far.generated, "judged": far.judged, "failed": far.failed}
 
 
 def progress_event(run: Moving, far: Far) -> dict[str, Any]:
     """The data of a ``run.progress`` event."""
-    usage = RunUsage.model_validate(far.usage).model_dump()
-    return {"status": run.status, "phase": run.phase, **progress_out(run, far).model_dump(), "usage": usage}
+    return {"status": run.status, "phase": run.phase, **progress_out(run, far), "usage": far.usage}
 
 
 async def counts(tx: AsyncConnection, run: StoredRun) -> Counts:

@@ -144,8 +144,17 @@ async def is_open(tx: AsyncConnection, id: UUID) -> bool:
 
 
 async def open_runs(tx: AsyncConnection) -> list[UUID]:
-    """Runs that are not final."""
-    return [run["id"] for run in await rows(tx, f"SELECT r.id FROM gateway.runs r WHERE {_OPEN}")]
+    """Runs that are not final, but for those that are being played and of which nothing has ended since the last look.
+
+    That alone moves a run on from there, or the end of its budget.
+    """
+    sql = f"""
+        SELECT r.id FROM gateway.runs r WHERE {_OPEN} AND (
+            r.status <> 'running' OR r.phase IS DISTINCT FROM 'generating'
+            OR EXISTS (SELECT FROM generator.dialogues_v1 d WHERE d.run_id = r.id AND d.changed_in >= r.followed)
+            OR EXISTS (SELECT FROM generator.exhausted_v1 x WHERE x.run_id = r.id AND x.revision = r.revision)
+            OR EXISTS (SELECT FROM judge.exhausted_v1 x WHERE x.run_id = r.id AND x.revision = r.revision))"""
+    return [run["id"] for run in await rows(tx, sql)]
 
 
 # --- moving -----------------------------------------------------------------------------------------------------------
