@@ -216,6 +216,7 @@ CREATE TABLE analytics.diversity_ratings (
     score smallint NOT NULL,
     explanation text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    import_id uuid,
     CONSTRAINT ck_diversity_ratings_batch CHECK ((batch > 0)),
     CONSTRAINT ck_diversity_ratings_kind CHECK ((kind = ANY (ARRAY['judge'::text, 'human'::text]))),
     CONSTRAINT ck_diversity_ratings_score CHECK (((score >= 1) AND (score <= 5)))
@@ -261,6 +262,30 @@ CREATE VIEW analytics.gates_v1 WITH (security_invoker='true') AS
 
 
 ALTER VIEW analytics.gates_v1 OWNER TO postgres;
+
+--
+-- Name: imports; Type: TABLE; Schema: analytics; Owner: postgres
+--
+
+CREATE TABLE analytics.imports (
+    run_id uuid NOT NULL,
+    import_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    unit text NOT NULL,
+    rater text NOT NULL,
+    kind text NOT NULL,
+    rows integer NOT NULL,
+    replaced integer DEFAULT 0 NOT NULL,
+    sampling text,
+    key_id uuid,
+    key_name text,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_imports_kind CHECK ((kind = ANY (ARRAY['judge'::text, 'human'::text]))),
+    CONSTRAINT ck_imports_unit CHECK ((unit = ANY (ARRAY['dialogue'::text, 'batch'::text])))
+);
+
+
+ALTER TABLE analytics.imports OWNER TO postgres;
 
 --
 -- Name: judge_measures; Type: TABLE; Schema: analytics; Owner: postgres
@@ -324,6 +349,7 @@ CREATE TABLE analytics.ratings (
     explanation text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     sampling text,
+    import_id uuid,
     CONSTRAINT ck_ratings_kind CHECK ((kind = ANY (ARRAY['judge'::text, 'human'::text]))),
     CONSTRAINT ck_ratings_sampling CHECK ((sampling = ANY (ARRAY['random'::text, 'drawn'::text]))),
     CONSTRAINT ck_ratings_score CHECK (((score >= 1) AND (score <= 5)))
@@ -367,7 +393,8 @@ CREATE TABLE analytics.reports (
     sha256 text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     agreement_kind text,
-    agreement_sha256 text
+    agreement_sha256 text,
+    limits json
 );
 
 
@@ -619,6 +646,7 @@ CREATE TABLE gateway.runs (
     gating_until timestamp with time zone,
     verdict text,
     followed xid8 DEFAULT '0'::xid8 NOT NULL,
+    outcome jsonb,
     CONSTRAINT ck_runs_phase CHECK ((phase = ANY (ARRAY['generating'::text, 'judging'::text, 'analysing'::text]))),
     CONSTRAINT ck_runs_status CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'cancelling'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text, 'budget_exhausted'::text]))),
     CONSTRAINT ck_runs_verdict CHECK ((verdict = ANY (ARRAY['pass'::text, 'fail'::text, 'inconclusive'::text, 'error'::text])))
@@ -1594,6 +1622,14 @@ ALTER TABLE ONLY analytics.gates
 
 
 --
+-- Name: imports imports_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
+--
+
+ALTER TABLE ONLY analytics.imports
+    ADD CONSTRAINT imports_pkey PRIMARY KEY (run_id, import_id, rater, kind);
+
+
+--
 -- Name: judge_measures judge_measures_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
 --
 
@@ -2015,6 +2051,13 @@ CREATE INDEX ix_ratings_human ON analytics.ratings USING btree (tenant_id, run_i
 
 
 --
+-- Name: ix_ratings_imported_judges; Type: INDEX; Schema: analytics; Owner: postgres
+--
+
+CREATE INDEX ix_ratings_imported_judges ON analytics.ratings USING btree (run_id) WHERE ((kind = 'judge'::text) AND (import_id IS NOT NULL));
+
+
+--
 -- Name: ix_baselines_run_id; Type: INDEX; Schema: gateway; Owner: postgres
 --
 
@@ -2271,7 +2314,7 @@ CREATE TRIGGER tally_update AFTER UPDATE ON judge.verdicts REFERENCING OLD TABLE
 --
 
 ALTER TABLE ONLY gateway.baselines
-    ADD CONSTRAINT baselines_run_id_fkey FOREIGN KEY (run_id) REFERENCES gateway.runs(id) ON DELETE CASCADE;
+    ADD CONSTRAINT baselines_run_id_fkey FOREIGN KEY (run_id) REFERENCES gateway.runs(id) ON DELETE RESTRICT;
 
 
 --
@@ -2571,6 +2614,13 @@ GRANT SELECT(created_at) ON TABLE analytics.gates TO esrp_gateway;
 
 GRANT SELECT ON TABLE analytics.gates_v1 TO esrp_analytics;
 GRANT SELECT ON TABLE analytics.gates_v1 TO esrp_gateway;
+
+
+--
+-- Name: TABLE imports; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.imports TO esrp_analytics;
 
 
 --
