@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import workload
 from benchmarks.footprint import watched
 from benchmarks.speed import METRICS, said
-from benchmarks.stage import Mock, Stack, add_options, mock, model, stack
+from benchmarks.servers import Mock, Stack, add_options, mock, model, stack
 from esrp.client import AsyncClient
 from esrp.suite import bundled
 

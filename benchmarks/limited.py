@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import METRICS, said, whole_run, wrong_run
-from benchmarks.stage import FULL, LATENCY, Mock, add_options, mock, model, stack
+from benchmarks.servers import FULL, LATENCY, Mock, add_options, mock, model, stack
 
 AT_ONCE = PER_SECOND = 20
 AT_RANDOM = 0.05

@@ -30,7 +30,7 @@ from benchmarks import workload
 from benchmarks.footprint import Footprint, watched
 from benchmarks.peers import install
 from benchmarks.peers.install import NotInstalled
-from benchmarks.stage import FULL, LATENCY, ROOT, Mock, add_options, mock, model, stack
+from benchmarks.servers import FULL, LATENCY, ROOT, Mock, add_options, mock, model, stack
 from esrp.api import Report, Run
 from esrp.client import AsyncClient
 

@@ -22,7 +22,7 @@ def named(contract: dict[str, Any]) -> Iterator[str]:
             yield from (prefix + part.strip(" ()") for prefix in within)
 
 
-@pytest.mark.parametrize("root", ["esrp"])
+@pytest.mark.parametrize("root", ["esrp", "services"])
 def test_every_module_has_its_layer_in_an_import_contract(root: str) -> None:
     document = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
     contracts = [one for one in document["tool"]["importlinter"]["contracts"] if one["type"] == "layers"]

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from esrp import __version__
-from esrp.cli import data, figures, gates, judge, panels, runs, scenarios, stack
+from esrp.cli import data, figures, gates, judge, judging, runs, scenarios, stack
 from esrp.cli.exits import Group
 
 app = typer.Typer(
@@ -47,8 +47,8 @@ app.command("cancel")(runs.cancel)
 app.command("resume")(runs.resume)
 app.command("retry-failed")(runs.retry_failed)
 app.command("extend")(runs.extend)
-app.command("rejudge")(panels.rejudge)
-app.command("shortlist")(panels.shortlist)
+app.command("rejudge")(judging.rejudge)
+app.command("shortlist")(judging.shortlist)
 app.command("check")(runs.check)
 app.command("gate")(gates.gate)
 app.add_typer(gates.baselines, name="baseline")
