@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks import workload
 from benchmarks.footprint import watched
-from benchmarks.speed import METRICS, said
 from benchmarks.servers import Mock, Stack, add_options, mock, model, stack
+from benchmarks.speed import METRICS, said
 from esrp.client import AsyncClient
 from esrp.suite import bundled
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import METRICS, said, whole_run, wrong_run
 from benchmarks.servers import FULL, LATENCY, Mock, add_options, mock, model, stack
+from benchmarks.speed import METRICS, said, whole_run, wrong_run
 
 AT_ONCE = PER_SECOND = 20
 AT_RANDOM = 0.05

@@ -12,8 +12,8 @@ import time
 from typing import Any
 
 from benchmarks import workload
-from benchmarks.speed import said
 from benchmarks.servers import LATENCY, Mock, Stack, add_options, mock, model, stack
+from benchmarks.speed import said
 from esrp.client import AsyncClient
 
 RUNS, DIALOGUES, HUGE = 40, 120, 9  # the huge run: nine replicates of the suite's 1,200

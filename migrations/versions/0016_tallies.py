@@ -68,10 +68,15 @@ def upgrade() -> None:
     _watermark("analytics", "taken")
     op.execute("ALTER TABLE gateway.runs ADD followed xid8 NOT NULL DEFAULT '0'")
     _publish(", changed_in")
+    # Analytics sees by itself when all is rated.
+    op.execute("GRANT SELECT (run_id, tenant_id, revision) ON judge.diversity_plans TO esrp_analytics")
+    op.execute("GRANT SELECT ON judge.diversity_plans_v1 TO esrp_analytics")
 
 
 def downgrade() -> None:
     """Back to counting at each read."""
+    op.execute("REVOKE ALL ON judge.diversity_plans, judge.diversity_plans_v1 FROM esrp_analytics")
+    op.execute("REVOKE SELECT (run_id, tenant_id, revision) ON judge.diversity_plans FROM esrp_analytics")
     _publish("")
     op.execute("ALTER TABLE gateway.runs DROP followed")
     op.execute("DROP TABLE judge.expected, analytics.taken")

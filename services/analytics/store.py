@@ -436,6 +436,12 @@ async def reported(tx: AsyncConnection, run_ids: Sequence[UUID]) -> dict[UUID, R
     return {r["id"]: r["raters"] for r in found}
 
 
+async def is_reported(tx: AsyncConnection, run_id: UUID, revision: int) -> bool:
+    """Whether the report of the run's revision, by its ratings as they are, is stored."""
+    sql = "SELECT 1 FROM analytics.reports WHERE run_id = :run AND revision = :revision"
+    return await row(tx, sql, run=run_id, revision=revision) is not None
+
+
 async def save_report(
     tx: AsyncConnection,
     run: Fields,

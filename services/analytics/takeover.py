@@ -52,6 +52,14 @@ async def take_over(tx: AsyncConnection, run_id: UUID) -> Taken:
     return taken
 
 
+async def is_rated(tx: AsyncConnection, run_id: UUID) -> bool:
+    """Whether every dialogue of the run has ended and every judge has said what it will.
+
+    Of a run that was told to try again the gateway says so.
+    """
+    return await row(tx, _RATED, run=run_id) is not None
+
+
 async def open_work(tx: AsyncConnection) -> list[OpenRun]:
     """Open runs that want something of us."""
     return await many(
@@ -145,3 +153,14 @@ _LEFT = f"""(EXISTS (
         AND v.changed_in >= {since(TAKEN, "r.id")} AND NOT EXISTS (
             SELECT FROM analytics.diversity_ratings t WHERE t.run_id = r.id AND t.character = v.character
             AND t.batch = v.batch AND t.rater = v.judge AND t.kind = 'judge' AND t.import_id IS NULL)))"""
+
+_RATED = """
+    SELECT r.id FROM gateway.runs_v1 r CROSS JOIN LATERAL (
+        SELECT sum(t.done) AS done, sum(t.failed) AS failed FROM generator.tallies_v1 t WHERE t.run_id = r.id) d
+    WHERE r.id = :run AND r.status = 'running' AND r.retry_at IS NULL AND cardinality(r.judges) > 0
+        AND d.done > 0 AND d.done + d.failed >= (r.plan ->> 'dialogues')::int
+        AND d.done * cardinality(r.judges) <= (SELECT sum(t.done + t.failed) FROM judge.tallies_v1 t
+            WHERE t.run_id = r.id AND t.judge = ANY(r.judges))
+        AND EXISTS (SELECT FROM judge.diversity_plans_v1 p WHERE p.run_id = r.id AND p.revision = r.revision)
+        AND NOT EXISTS (SELECT FROM judge.diversity_verdicts_v1 v
+            WHERE v.run_id = r.id AND v.state IN ('waiting', 'rating'))"""

@@ -13,7 +13,7 @@ from services.analytics.cards import measure
 from services.analytics.gates import given
 from services.analytics.report import kept
 from services.analytics.resources import Resources
-from services.analytics.takeover import open_work, take_over
+from services.analytics.takeover import is_rated, open_work, take_over
 from services.jobs import AdvanceRun, MeasureAgreement, MeasureJudges, StoreRatings, SummariseRun
 from services.kit.queue import Job
 from services.kit.worker import Handler, coalesced
@@ -50,16 +50,23 @@ async def look_around(resources: Resources) -> Sequence[Job]:
 
 
 async def store_ratings(resources: Resources, run_id: UUID) -> bool:
-    """Take over the scores of the run's verdicts; a report without them is dropped. All there was: ``False``."""
+    """Take over the scores of the run's verdicts; a report without them is dropped. All there was: ``False``.
+
+    Where these were the last, the report is written at once: it need not wait until the gateway has seen it.
+    """
     async with resources.engine.begin() as tx:
         await store.lock(tx, run_id)
         if not (taken := await take_over(tx, run_id)):
             return False
         await store.drop_reports(tx, [run_id])
+        is_last = await is_rated(tx, run_id)
     RATINGS.inc(taken.ratings)
     log.info("ratings.stored", run_id=str(run_id), ratings=taken.ratings)
-    await resources.queue.ring(AdvanceRun(run_id))
-    await kept.count_words(resources, run_id)
+    if is_last:
+        await _summarise(resources, run_id)
+    else:
+        await resources.queue.ring(AdvanceRun(run_id))
+        await kept.count_words(resources, run_id)
     return False
 
 
@@ -70,9 +77,17 @@ async def summarise_run(resources: Resources, run_id: UUID) -> None:
     """
     async with resources.engine.begin() as tx:
         run = await store.run(tx, run_id)
-    if run is None or not (run["phase"] == "analysing" or run["status"] in FINAL):
-        return
+    if run is not None and (run["phase"] == "analysing" or run["status"] in FINAL):
+        await _summarise(resources, run_id)
+
+
+async def _summarise(resources: Resources, run_id: UUID) -> None:
     async with resources.turn(run_id):
+        async with resources.engine.begin() as tx:
+            run = await store.run(tx, run_id)
+            is_written = run is None or await store.is_reported(tx, run_id, run["revision"])
+        if run is None or is_written:  # by whoever had the turn before us: rung twice, written once
+            return await resources.queue.ring(AdvanceRun(run_id))
         written = await kept.summarise(resources, run, resources.reports)
     async with resources.engine.begin() as tx:
         await measure.mark(tx, run["tenant_id"])

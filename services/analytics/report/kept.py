@@ -65,7 +65,7 @@ async def summarise(resources: Resources, run: Fields, aside: Aside, *, patient:
                 await store.lock(tx, run["id"])
                 if await take_over(tx, run["id"]):
                     await store.drop_reports(tx, [run["id"]])
-                given = await _given(tx, run, "auto")
+                given = await _given(tx, run, "auto", complete=True)
             written = await do(computing.report, given)
             async with resources.engine.begin() as tx:
                 await store.lock(tx, run["id"])
@@ -122,10 +122,10 @@ async def agree(resources: Resources, run_id: UUID) -> None:
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-async def _given(tx: AsyncConnection, run: Fields, raters: Choice) -> Given:
+async def _given(tx: AsyncConnection, run: Fields, raters: Choice, *, complete: bool = False) -> Given:
     run_id = run["id"]
     changes = await store.changes(tx, run_id)  # first: what changes after it makes the report outdated
-    complete = run["status"] in FINAL or run["phase"] == "analysing"
+    complete = complete or run["status"] in FINAL or run["phase"] == "analysing"
     kept = await store.wording(tx, run_id) if complete else None
     return Given(
         run=dict(run),
