@@ -126,7 +126,7 @@ MOVED = (
         ),
         (
             decided("error", errors=["no_baseline"], baseline=None),
-            ["The policy has margins, and there is no baseline to hold against: `esrp baseline set NAME RUN`."],
+            ["The policy has margins alone, which need a baseline, and it names none."],
         ),
     ],
 )

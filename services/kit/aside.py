@@ -204,7 +204,11 @@ class _Process:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        """Whether it answers: one that is being killed is there until the last of its threads has gone."""
+        try:
+            return self._process.poll() is None and self.ask((bool, (), {})).outcome == "done"
+        except (EOFError, ConnectionError):
+            return False
 
     def ask(self, asked: Any) -> Answer:
         """The answer; ``EOFError`` or ``ConnectionError`` if the process has ended."""
