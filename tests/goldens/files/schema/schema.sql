@@ -4376,6 +4376,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE judge.diversity_plans TO esrp_judge;
 
 GRANT SELECT(run_id) ON TABLE judge.diversity_plans TO esrp_judge;
 GRANT SELECT(run_id) ON TABLE judge.diversity_plans TO esrp_gateway;
+GRANT SELECT(run_id) ON TABLE judge.diversity_plans TO esrp_analytics;
 
 
 --
@@ -4384,6 +4385,7 @@ GRANT SELECT(run_id) ON TABLE judge.diversity_plans TO esrp_gateway;
 
 GRANT SELECT(tenant_id) ON TABLE judge.diversity_plans TO esrp_judge;
 GRANT SELECT(tenant_id) ON TABLE judge.diversity_plans TO esrp_gateway;
+GRANT SELECT(tenant_id) ON TABLE judge.diversity_plans TO esrp_analytics;
 
 
 --
@@ -4392,6 +4394,7 @@ GRANT SELECT(tenant_id) ON TABLE judge.diversity_plans TO esrp_gateway;
 
 GRANT SELECT(revision) ON TABLE judge.diversity_plans TO esrp_judge;
 GRANT SELECT(revision) ON TABLE judge.diversity_plans TO esrp_gateway;
+GRANT SELECT(revision) ON TABLE judge.diversity_plans TO esrp_analytics;
 
 
 --
@@ -4400,6 +4403,7 @@ GRANT SELECT(revision) ON TABLE judge.diversity_plans TO esrp_gateway;
 
 GRANT SELECT ON TABLE judge.diversity_plans_v1 TO esrp_judge;
 GRANT SELECT ON TABLE judge.diversity_plans_v1 TO esrp_gateway;
+GRANT SELECT ON TABLE judge.diversity_plans_v1 TO esrp_analytics;
 
 
 --
