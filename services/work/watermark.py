@@ -20,15 +20,17 @@ class Look:
     upto: str
 
 
-def since(table: str, run: str) -> str:
-    """An expression: from which transaction on the keeper of ``table`` has to look at a run's rows.
+def usable(mark: str) -> str:
+    """An expression: the mark, or the beginning of all where there is none.
 
     A mark that lies ahead is of another cluster, whose data was restored into this one: then all is looked at again.
     """
-    return (
-        f"coalesce((SELECT w.upto FROM {table} w WHERE w.run_id = {run}"
-        " AND w.upto <= pg_snapshot_xmin(pg_current_snapshot())), '0')"
-    )
+    return f"CASE WHEN {mark} <= pg_snapshot_xmin(pg_current_snapshot()) THEN {mark} ELSE '0' END"
+
+
+def since(table: str, run: str) -> str:
+    """An expression: from which transaction on the keeper of ``table`` has to look at a run's rows."""
+    return f"coalesce((SELECT {usable('w.upto')} FROM {table} w WHERE w.run_id = {run}), '0')"
 
 
 def changed(row: str) -> str:

@@ -16,6 +16,7 @@ import migrations
 from migrations import HEAD
 from services.kit.db import count, open_engine, rows
 from services.kit.migrate import upgraded
+from services.work.watermark import look, seen
 
 
 async def test_a_service_reads_what_another_publishes_and_cannot_write_it(database: str) -> None:
@@ -103,3 +104,16 @@ def _back(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.attributes["connection"] = connection
     command.downgrade(config, "-1")
+
+
+async def test_a_mark_of_another_cluster_lets_everything_be_looked_at_again(database: str) -> None:
+    engine, run = open_engine(database, "esrp_judge"), uuid4()
+    async with engine.begin() as tx:
+        looked = await look(tx, "judge.expected", run)
+        await seen(tx, "judge.expected", run, run, looked)
+    async with engine.begin() as tx:
+        ours = await look(tx, "judge.expected", run)
+        await count(tx, "UPDATE judge.expected SET upto = '9000000000000'")
+        theirs = await look(tx, "judge.expected", run)
+    assert (ours.since, theirs.since) == (looked.upto, "0")
+    await engine.dispose()

@@ -61,7 +61,8 @@ async def follow(tx: AsyncConnection, run: LockedRun) -> None:
     await _warn(tx, run)
     await count(
         tx,
-        f"UPDATE gateway.runs SET followed = {_XID.format('upto')} WHERE id = :id AND followed < {_XID.format('upto')}",
+        f"UPDATE gateway.runs SET followed = {_XID.format('upto')}"
+        f" WHERE id = :id AND followed <> {_XID.format('upto')}",
         id=run.id,
         upto=run.upto,
     )

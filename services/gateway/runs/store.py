@@ -17,6 +17,7 @@ from services.gateway.runs.rows import Far, LockedRun, NewRun, Place, ShownRun, 
 from services.kit.db import count, json, many, one, row, rows
 from services.kit.ids import encode, uuid7
 from services.kit.secrets import KeyFile
+from services.work.watermark import usable
 
 # --- a new run --------------------------------------------------------------------------------------------------------
 
@@ -131,7 +132,7 @@ async def lock_open_run(tx: AsyncConnection, id: UUID) -> LockedRun | None:
     return await one(
         tx,
         LockedRun,
-        f"SELECT {_columns(StoredRun)}, r.followed::text AS followed,"
+        f"SELECT {_columns(StoredRun)}, ({usable('r.followed')})::text AS followed,"
         f" pg_snapshot_xmin(pg_current_snapshot())::text AS upto {_FROM}"
         f" WHERE r.id = :id AND {_OPEN} FOR NO KEY UPDATE OF r SKIP LOCKED",
         id=id,
@@ -151,7 +152,8 @@ async def open_runs(tx: AsyncConnection) -> list[UUID]:
     sql = f"""
         SELECT r.id FROM gateway.runs r WHERE {_OPEN} AND (
             r.status <> 'running' OR r.phase IS DISTINCT FROM 'generating'
-            OR EXISTS (SELECT FROM generator.dialogues_v1 d WHERE d.run_id = r.id AND d.changed_in >= r.followed)
+            OR EXISTS (SELECT FROM generator.dialogues_v1 d
+                WHERE d.run_id = r.id AND d.changed_in >= {usable("r.followed")})
             OR EXISTS (SELECT FROM generator.exhausted_v1 x WHERE x.run_id = r.id AND x.revision = r.revision)
             OR EXISTS (SELECT FROM judge.exhausted_v1 x WHERE x.run_id = r.id AND x.revision = r.revision))"""
     return [run["id"] for run in await rows(tx, sql)]
