@@ -3,14 +3,13 @@
 import math
 import re
 import statistics
-import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from itertools import groupby, pairwise
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from esrp.dialogue import normalise
 from esrp.metrics import Language
@@ -100,9 +99,8 @@ def batch_count(replies: int) -> int:
 def opening_diversity(batches: Iterable[Batch], language: Language) -> Opening:
     """Distinct-2 over the words of the first 46 code points, mean over batches.
 
-    In Chinese the words are jieba's (the extra ``analytics``; without it ``ModuleNotFoundError`` says so), and the
-    first call of a process takes the second that its dictionary needs; in English they are lower-cased. Punctuation
-    is no word. Texts are NFKC.
+    In Chinese the words are jieba's (the extra ``analytics``; without it ``ModuleNotFoundError`` says so); in English
+    they are lower-cased. Punctuation is no word. Texts are NFKC.
     """
     words = _chinese_words if language == "zh" else _english_words
     normal = [[normalise(text) for text in batch.texts] for batch in batches]
@@ -142,36 +140,43 @@ def _english_words(text: str) -> list[str]:
 
 def _chinese_words(text: str) -> list[str]:
     with _LOADING:
-        cut = _segmenter()
-    return [word for word in cut(text) if _WORD.search(word)]
+        segmenter = _segmenter()
+    found = segmenter.cut(text.encode(errors="replace").decode())
+    return [part for word in found if _WORD.search(word) for part in _parts(word, segmenter)]
+
+
+def _parts(word: str, segmenter: "_Segmenter") -> Sequence[str]:
+    """jieba-rs takes "A.A.A" for one word, jieba for three."""
+    is_known = word.isalnum() or not word.isascii() or segmenter.has_word(word)
+    return [word] if is_known else _LATIN_WORD.findall(word)
+
+
+class _Segmenter(Protocol):
+    def cut(self, text: str) -> Iterable[str]: ...
+
+    def has_word(self, word: str) -> bool: ...
 
 
 @cache
-def _segmenter() -> Callable[[str], Iterable[str]]:
-    """jieba's segmentation with the dictionary that it ships with, and nothing else.
+def _segmenter() -> _Segmenter:
+    """jieba's segmentation as jieba-rs does it, many times as fast, with the dictionary that it ships with.
 
-    It is imported here because it is optional, and heavy for whoever does not count Chinese words. Importing it warns
-    (escapes in its source, pkg_resources), which nobody here can mend. Its own loading is passed by: that reads any
-    ``jieba.cache`` that somebody left in the folder for temporary files, which would change the metric, and it writes
-    to stderr. A tokenizer of our own also knows no word that other code adds to the common one.
+    With ``_parts``, the words of the 32,458 openings of the published texts are those of jieba itself. It is imported
+    here because it is optional. A segmenter of our own knows no word that other code adds to the common one.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            jieba = import_module("jieba")
-        except ModuleNotFoundError as error:
-            message = "Words of Chinese are counted with jieba: install esrp[analytics]."
-            raise ModuleNotFoundError(message, name="jieba") from error
-    tokenizer = jieba.Tokenizer()
-    tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
-    tokenizer.initialized = True
-    segmenter: Callable[[str], Iterable[str]] = tokenizer.cut
+    try:
+        rjieba = import_module("rjieba")
+    except ModuleNotFoundError as error:
+        message = "Words of Chinese are counted with rjieba: install esrp[analytics]."
+        raise ModuleNotFoundError(message, name="rjieba") from error
+    segmenter: _Segmenter = rjieba.Jieba()
     return segmenter
 
 
-_LOADING = Lock()  # reports are made in threads; the dictionary takes up to a second and 70 MB
+_LOADING = Lock()  # reports are made in threads; the dictionary takes a fifth of a second and 56 MB
 _LETTER = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[^\W_]")
+_LATIN_WORD = re.compile(r"[a-zA-Z0-9]+(?:\.\d+)?%?")
 _ENGLISH_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
 

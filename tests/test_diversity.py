@@ -104,6 +104,12 @@ def test_openings_are_pairs_of_jiebas_words_in_chinese() -> None:
     assert found == Opening(mean=3 / 4, n=1, values=(3 / 4,), repeated=1 / 2)
 
 
+def test_letters_with_stops_between_them_are_words_of_their_own_in_chinese() -> None:
+    found = opening_diversity([a_batch("A.A.A装备")], "zh")
+    # A|A|A|装备: (A, A) twice, (A, 装备) once.
+    assert found.mean == 2 / 3
+
+
 @pytest.mark.parametrize(("language", "word"), [("en", "word "), ("zh", "今天")])
 def test_what_follows_the_first_46_code_points_is_not_counted(language: Language, word: str) -> None:
     start = (word * 46)[:46]
@@ -197,9 +203,9 @@ def test_jieba_is_loaded_without_a_warning_a_line_or_a_file_left_behind(tmp_path
 
 
 def test_english_is_counted_where_jieba_is_not_installed_and_chinese_says_what_is_missing(tmp_path: Path) -> None:
-    done = python(f"import sys; sys.modules['jieba'] = None\n{ENGLISH}\n{CHINESE}", tmp_path)
+    done = python(f"import sys; sys.modules['rjieba'] = None\n{ENGLISH}\n{CHINESE}", tmp_path)
     assert done.stdout == "1.0\n"
-    assert done.stderr.endswith("Words of Chinese are counted with jieba: install esrp[analytics].\n")
+    assert done.stderr.endswith("Words of Chinese are counted with rjieba: install esrp[analytics].\n")
 
 
 # --- form -------------------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def form_of(dialogues: Iterable[Fields], language: Language) -> Wording:
 
 
 def counted(dialogues: Sequence[Fields], scenarios: Sequence[Fields], language: Language) -> Wording:
-    """Everything. The first call of a process takes the second that the Chinese dictionary needs."""
+    """Everything."""
     groups = batches(_replies(dialogues, [scenario["id"] for scenario in scenarios]))
     openings = opening_diversity(groups, language)
     values = {
