@@ -120,7 +120,10 @@ async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[GivenBatch])
     verdicts = [g.verdict for g in given]
     written = await rows(
         tx,
-        """
+        f"""
+        WITH ours AS (
+            SELECT v.id FROM judge.diversity_verdicts v
+            WHERE v.id = ANY(CAST(:ids AS uuid[])) AND v.slice_id = :slice AND v.state = 'rating' {_IN_ORDER})
         UPDATE judge.diversity_verdicts v SET
             state = CASE WHEN v.outdated THEN 'outdated'
                 WHEN x.stopped OR x.retryable AND v.attempts + 1 < :attempts THEN 'waiting'
@@ -140,7 +143,8 @@ async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[GivenBatch])
             CAST(:raws AS text[]), CAST(:errors AS text[]), CAST(:retryable AS boolean[]), CAST(:stopped AS boolean[]),
             CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))
             AS x(id, score, explanation, raw, error, retryable, stopped, calls, prompt_tokens, completion_tokens)
-        WHERE v.id = x.id AND v.slice_id = :slice AND v.state = 'rating'
+        JOIN ours ON ours.id = x.id
+        WHERE v.id = x.id
         RETURNING v.id
         """,
         slice=slice_id,
@@ -221,9 +225,10 @@ async def _settle(tx: AsyncConnection, run: Run, wanted: Sequence[UUID]) -> None
     """What is not wanted is outdated, and what failed before the run was told to try again waits again."""
     await count(
         tx,
-        "UPDATE judge.diversity_verdicts SET outdated = true,"
-        " state = CASE WHEN state = 'rating' THEN state ELSE 'outdated' END"
-        " WHERE run_id = :run AND NOT outdated AND id <> ALL(CAST(:ids AS uuid[]))",
+        "WITH gone AS (SELECT v.id FROM judge.diversity_verdicts v WHERE v.run_id = :run AND NOT v.outdated"
+        f" AND v.id <> ALL(CAST(:ids AS uuid[])) {_IN_ORDER})"
+        " UPDATE judge.diversity_verdicts v SET outdated = true,"
+        " state = CASE WHEN v.state = 'rating' THEN v.state ELSE 'outdated' END FROM gone WHERE v.id = gone.id",
         run=run.id,
         ids=wanted,
     )
@@ -244,6 +249,8 @@ async def _write(tx: AsyncConnection, run: Run, wanted: Sequence[Wanted]) -> Non
         SELECT x.id, :tenant, :run, x.character, x.batch, x.judge, CAST(x.replies AS jsonb), 'waiting'
         FROM unnest(CAST(:ids AS uuid[]), CAST(:characters AS text[]), CAST(:batches AS integer[]),
             CAST(:judges AS text[]), CAST(:replies AS text[])) AS x(id, character, batch, judge, replies)
+        WHERE NOT EXISTS (SELECT FROM judge.diversity_verdicts t WHERE t.id = x.id AND NOT t.outdated)
+        ORDER BY x.id
         ON CONFLICT (id) DO UPDATE SET outdated = false,
             state = CASE WHEN v.state = 'outdated' THEN 'waiting' ELSE v.state END WHERE v.outdated
         """,
@@ -256,6 +263,9 @@ async def _write(tx: AsyncConnection, run: Run, wanted: Sequence[Wanted]) -> Non
         replies=[json(batch.texts) for _, _, batch in wanted],
     )
 
+
+# Who changes several rows that others may change too locks them first, all in one order, or two wait for each other.
+_IN_ORDER = "ORDER BY v.id FOR UPDATE"
 
 # Of what is outdated and at work nobody takes over anything.
 _FREE = f"(NOT v.outdated AND {free('judge', 'v', 'rating')})"
