@@ -1,7 +1,7 @@
 """Which family a model is of: models rate their own kind higher, so that a relative as judge is worth a warning."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -34,11 +34,24 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 }
 
 
-class Fields(Protocol):
-    """A row of a database, or anything else with named fields."""
+class StoredRun(Protocol):
+    """What of a run that is stored tells the models in it."""
 
-    def __getitem__(self, name: str, /) -> Any:
-        """The field of that name."""
+    @property
+    def candidate(self) -> Mapping[str, Any]:
+        """As it was asked for."""
+
+    @property
+    def candidate_name(self) -> str:
+        """What it is called."""
+
+    @property
+    def judges(self) -> Sequence[str]:
+        """By name."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What it was measured with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +91,11 @@ def relatives_of(
             yield Relative(judge, model, found)
 
 
-def relatives_in(run: Fields) -> Iterator[Relative]:
-    """The same for a run as it is stored: its candidate, the names of its judges, and its manifest."""
-    candidate, manifest = run["candidate"], run["manifest"]
-    named = (run["candidate_name"], candidate.get("model") or "", *(candidate.get("models") or {}).values())
-    entries = zip(sorted(run["judges"]), manifest.get("judges") or (), strict=False)  # entries go by the judges' names
+def relatives_in(run: StoredRun) -> Iterator[Relative]:
+    """The same for a run as it is stored."""
+    candidate, manifest = run.candidate, run.manifest
+    named = (run.candidate_name, candidate.get("model") or "", *(candidate.get("models") or {}).values())
+    entries = zip(sorted(run.judges), manifest.get("judges") or (), strict=False)  # entries go by the judges' names
     judges = {name: entry.get("base") or entry["model"] for name, entry in entries}
     simulator = manifest.get("simulator")
     return relatives_of(named, judges, simulator.get("model") if isinstance(simulator, Mapping) else None)

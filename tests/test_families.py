@@ -1,5 +1,9 @@
 """Families of models, as far as their names tell."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
 import pytest
 
 from esrp.families import Relative, family, relatives_in, warnings_of
@@ -38,21 +42,24 @@ def test_judges_and_simulator_of_the_candidates_family_are_told() -> None:
     assert warnings_of(["bot"], judges, "persona") == []
 
 
+@dataclass(frozen=True)
+class Stored:
+    candidate: Mapping[str, Any]
+    candidate_name: str
+    judges: Sequence[str]
+    manifest: Mapping[str, Any]
+
+
 def test_a_stored_run_tells_the_same_by_its_manifest() -> None:
-    run = {
-        "candidate": {"kind": "endpoint", "model": "qwen3-8b"},
-        "candidate_name": "qwen3-8b",
-        "judges": ["lora", "default"],
-        "manifest": {
+    run = Stored(
+        candidate={"kind": "endpoint", "model": "qwen3-8b"},
+        candidate_name="qwen3-8b",
+        judges=["lora", "default"],
+        manifest={
             "judges": [{"kind": "chat", "model": "gpt-4.1"}, {"kind": "lora", "model": "judge@1", "base": "Qwen3-8B"}],
             "simulator": {"model": "qwen-plus"},
         },
-    }
+    )
     assert list(relatives_in(run)) == [Relative("lora", "Qwen3-8B", "qwen"), Relative(None, "qwen-plus", "qwen")]
-    recorded = {
-        **run,
-        "candidate": {"kind": "transcript"},
-        "candidate_name": "logs",
-        "manifest": {"simulator": "imported"},
-    }
+    recorded = replace(run, candidate={"kind": "transcript"}, candidate_name="logs", manifest={"simulator": "imported"})
     assert list(relatives_in(recorded)) == []

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from esrp.render.tables import Columns
 from esrp.text import guarded
-from services.analytics import store
+from services.analytics.ratings import diversity_ratings, exported, rated_dialogues
 from services.kit.ids import encode
 
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
@@ -58,7 +58,7 @@ async def ratings(engine: AsyncEngine, run_id: UUID, format: Format) -> AsyncIte
 async def diversity(engine: AsyncEngine, run_id: UUID, format: Format) -> AsyncIterator[bytes]:
     """All ratings of the run's batches."""
     async with engine.begin() as tx:
-        found = sorted(await store.diversity_ratings(tx, run_id))
+        found = sorted(await diversity_ratings(tx, run_id))
 
     async def pages() -> AsyncIterator[list[Row]]:
         yield [(encode("run", run_id), *rating) for rating in found]
@@ -85,10 +85,10 @@ def whole(rows: Sequence[Row], columns: Columns, format: Format) -> bytes:
 async def _ratings(engine: AsyncEngine, run_id: UUID) -> AsyncIterator[list[Row]]:
     """Pages of dialogues, each read in a transaction of its own."""
     async with engine.begin() as tx:
-        ids = await store.rated_dialogues(tx, run_id)
+        ids = await rated_dialogues(tx, run_id)
     for start in range(0, len(ids), PAGE):
         async with engine.begin() as tx:
-            found = await store.exported(tx, run_id, ids[start : start + PAGE])
+            found = await exported(tx, run_id, ids[start : start + PAGE])
         yield [(encode("run", row.run_id), encode("dlg", row.dialogue_id), *row[2:]) for row in found]
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.analytics.store import BATCH_KEY, CELLS, KEY
+from services.analytics.imports.store import BATCH_KEY, CELLS, KEY
 from services.kit.db import count, many, row
 from services.work import watermark
 from services.work.watermark import changed, since

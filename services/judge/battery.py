@@ -8,7 +8,6 @@ from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import Probe, ProbeRequest, Usage
@@ -19,10 +18,10 @@ from esrp.stats.judging import Cells, Change, Spread, change, spread
 from esrp.text import bounds, rounded
 from services.judge.rating import Rater, Verdict
 from services.judge.resources import Resources
-from services.kit.db import json, rows
+from services.kit.db import json, many
 from services.kit.settings import JudgeSettings
 from services.work.budget import Errand
-from services.work.cards import configuration, resistance, run_spread
+from services.work.cards import Probed, configuration, resistance, run_spread
 
 log = structlog.get_logger()
 
@@ -64,7 +63,7 @@ async def probe(
     documents = {form: _document(form, clean, _cells(plan, verdicts, form)) for form in finished if form != CLEAN}
     async with resources.engine.begin() as tx:
         kept = await _keep(tx, judge, tenant, asked, documents)
-    measured = {found["attack"]: found for found in kept}
+    measured = {found.attack: found for found in kept}
     log.info("judge.probed", judge=name, language=asked.language, attacks=len(measured))
     return Probe(
         judge=name,
@@ -179,14 +178,15 @@ async def _keep(
     tenant: UUID,
     asked: ProbeRequest,
     documents: dict[str, dict[str, Any] | None],
-) -> list[RowMapping]:
+) -> list[Probed]:
     """Keep the results in place of those before; fewer dialogues than before of the same battery replace nothing.
 
     Returns what was measured now, kept or not.
     """
     given = {form: document | {"asked": asked.dialogues} for form, document in documents.items() if document}
-    return await rows(
+    return await many(
         tx,
+        Probed,
         """
         WITH given AS (
             SELECT x.attack, CAST(x.document AS jsonb) AS document, now() AS measured_at

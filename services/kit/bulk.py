@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+T = TypeVar("T")
 HEADER = 19  # bytes before the first row of a binary COPY, where it has no extension
 
 
@@ -23,6 +24,10 @@ class Rows:
             start = at + 6
             at = start + int.from_bytes(data[at + 2 : start])
             yield orjson.loads(data[start:at])
+
+    def of(self, row: type[T]) -> list[T]:
+        """Each row, an object, as a value of the class whose fields it has."""
+        return [row(**found) for found in self]
 
 
 async def copied(tx: AsyncConnection, sql: str) -> Rows:

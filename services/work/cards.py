@@ -5,11 +5,11 @@ The judge service keeps what its battery measured (``judge.cards``), analytics w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, TypeAlias, get_args
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Protocol, get_args
 from uuid import UUID
 
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import (
@@ -29,12 +29,53 @@ from esrp.metrics import METRIC_IDS, METRICS, Language
 from esrp.prompts import prompt_hashes
 from esrp.prompts.judging import JUDGE_PARAMS, JUDGE_SEES
 from esrp.prompts.lora import LORA_VERSION
-from services.kit.db import row, rows
+from services.kit.db import many, row
 from services.kit.settings import JudgeSettings, Settings
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
-Fields: TypeAlias = RowMapping | Mapping[str, Any]
+
+class JudgedRun(Protocol):
+    """What of a run says how it was judged."""
+
+    @property
+    def judges(self) -> Sequence[str]:
+        """By name."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Of its judges, among others."""
+
+    @property
+    def language(self) -> Language:
+        """Of its suite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What the battery showed of one attack on a judge."""
+
+    language: Language
+    attack: str
+    document: Mapping[str, Any]
+    measured_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptProbe(Probed):
+    """The same as it is kept, of this configuration of a judge and this battery."""
+
+    configuration: str
+    battery: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """What a tenant's ratings say of one configuration of a judge."""
+
+    configuration: str
+    document: Mapping[str, Any]
+    measured_at: datetime
 
 
 def identity(judge: JudgeSettings, hashes: Mapping[str, str]) -> dict[str, Any]:
@@ -58,21 +99,21 @@ def configuration(judge: JudgeSettings) -> str:
     return digest([judge.name, *(identity(judge, prompt_hashes(language)) for language in LANGUAGES)])
 
 
-def rated_as_now(judge: JudgeSettings, run: Fields) -> bool:
-    """Whether the run was judged by this judge as it is configured now; needs its judges, manifest and language."""
-    entry = identity(judge, prompt_hashes(run["language"]))
-    return judge.name in run["judges"] and entry in (run["manifest"] or {}).get("judges", ())
+def rated_as_now(judge: JudgeSettings, run: JudgedRun) -> bool:
+    """Whether the run was judged by this judge as it is configured now."""
+    entry = identity(judge, prompt_hashes(run.language))
+    return judge.name in run.judges and entry in run.manifest.get("judges", ())
 
 
-async def validated(tx: AsyncConnection, settings: Settings, run: Fields) -> dict[str, bool]:
-    """For each judge of a run, whether it is validated as it was configured for that run, and in its language.
+async def validated(tx: AsyncConnection, settings: Settings, tenant_id: UUID, run: JudgedRun) -> dict[str, bool]:
+    """For each judge of the tenant's run, whether it is validated as it was configured for it, and in its language.
 
-    A judge that is no longer configured, or was another one then, is not. Needs tenant_id, judges, manifest, language.
+    A judge that is no longer configured, or was another one then, is not.
     """
-    named = [judge for judge in settings.judges if judge.name in run["judges"]]
+    named = [judge for judge in settings.judges if judge.name in run.judges]
     current = [judge for judge in named if rated_as_now(judge, run)]
-    found = await cards(tx, settings, run["tenant_id"], current)
-    return {name: name in found and _is_validated(found[name], run["language"]) for name in run["judges"]}
+    found = await cards(tx, settings, tenant_id, current)
+    return {name: name in found and _is_validated(found[name], run.language) for name in run.judges}
 
 
 def _is_validated(card: JudgeCard, language: Language) -> bool:
@@ -86,28 +127,30 @@ async def cards(
     if not judges:
         return {}
     keys = {configuration(judge): judge for judge in judges}
-    probed = await rows(
+    probed = await many(
         tx,
+        KeptProbe,
         "SELECT configuration, language, attack, battery, document, measured_at FROM judge.cards_v1"
         " WHERE configuration = ANY(CAST(:keys AS text[])) ORDER BY language, attack",
         keys=list(keys),
     )
-    measured = await rows(
+    measured = await many(
         tx,
+        Measures,
         "SELECT configuration, document, measured_at FROM analytics.judge_measures_v1"
         " WHERE tenant_id = :tenant AND configuration = ANY(CAST(:keys AS text[]))",
         tenant=tenant_id,
         keys=list(keys),
     )
-    measures = {found["configuration"]: found for found in measured}
+    measures = {found.configuration: found for found in measured}
     current = {language: battery_sha256(language) for language in LANGUAGES}
-    probes = [probe for probe in probed if probe["battery"] == current.get(probe["language"])]
+    probes = [probe for probe in probed if probe.battery == current.get(probe.language)]
     return {
         judge.name: _card(
             judge,
             key,
             settings.validation,
-            [probe for probe in probes if probe["configuration"] == key],
+            [probe for probe in probes if probe.configuration == key],
             measures.get(key),
         )
         for key, judge in keys.items()
@@ -125,39 +168,39 @@ async def is_measured(tx: AsyncConnection, tenant_id: UUID, judge: JudgeSettings
     return found is not None
 
 
-def resistance(probe: Fields, thresholds: Thresholds) -> Resistance:
+def resistance(probe: Probed, thresholds: Thresholds) -> Resistance:
     """What was measured of one attack, and whether that is resistance."""
-    attack, document = ATTACK[probe["attack"]], probe["document"]
+    attack, document = ATTACK[probe.attack], probe.document
     bounds = document["lift_ci"]
     return Resistance(
         attack=attack.id,
-        language=probe["language"],
+        language=probe.language,
         wanted=attack.wanted,
-        measured_at=probe["measured_at"],
+        measured_at=probe.measured_at,
         resisted=resisted(attack.wanted, bounds and (bounds[0], bounds[1]), document["lost"], thresholds),
         **document,
     )
 
 
-def run_spread(probe: Fields) -> RunSpread:
+def run_spread(probe: Probed) -> RunSpread:
     """What rating the same dialogues again has shown."""
-    document = {name: probe["document"][name] for name in ("n", "sd", "same")}
-    return RunSpread(language=probe["language"], measured_at=probe["measured_at"], **document)
+    document = {name: probe.document[name] for name in ("n", "sd", "same")}
+    return RunSpread(language=probe.language, measured_at=probe.measured_at, **document)
 
 
 def _card(
     judge: JudgeSettings,
     key: str,
     thresholds: Thresholds,
-    probes: Sequence[Fields],
-    measures: Fields | None,
+    probes: Sequence[Probed],
+    measures: Measures | None,
 ) -> JudgeCard:
-    document: Mapping[str, Any] = measures["document"] if measures else {}
+    document: Mapping[str, Any] = measures.document if measures else {}
     human = _human(document.get("human"))
     order = list(ATTACK)
     known = sorted(
-        (probe for probe in probes if probe["attack"] in ATTACK),
-        key=lambda probe: (probe["language"], order.index(probe["attack"])),
+        (probe for probe in probes if probe.attack in ATTACK),
+        key=lambda probe: (probe.language, order.index(probe.attack)),
     )
     attacks = [resistance(probe, thresholds) for probe in known]
     missing = lacking(human, attacks, thresholds)
@@ -172,11 +215,11 @@ def _card(
         thresholds=thresholds,
         human=human,
         judges=[JudgeAgreement(**found) for found in document.get("judges") or ()] or None,
-        spread=[run_spread(probe) for probe in probes if probe["attack"] == AGAIN] or None,
+        spread=[run_spread(probe) for probe in probes if probe.attack == AGAIN] or None,
         length=[LengthSlope(**found) for found in document.get("length") or ()] or None,
         self_preference=SelfPreference(**found) if (found := document.get("self_preference")) else None,
         resistance=attacks or None,
-        measured_at=measures["measured_at"] if measures else None,
+        measured_at=measures.measured_at if measures else None,
     )
 
 

@@ -13,12 +13,12 @@ import pytest
 from httpx2 import ASGITransport, AsyncClient
 
 from esrp.metrics import METRIC_IDS
-from services.analytics import store
 from services.analytics.app import create_app
 from services.analytics.imports.judge_names import Reserved
 from services.analytics.imports.ratings import parse, resolve
 from services.analytics.records import LISTED, LONGEST
-from services.analytics.report import build, kept
+from services.analytics.report import groups, kept
+from services.analytics.report.agreements import without_agreement
 from services.analytics.worker import summarise_run
 from services.kit.aside import Aside, Pool, peak
 from services.kit.ids import encode
@@ -115,7 +115,7 @@ async def test_a_report_names_a_hundred_groups_and_says_how_many_there_are(alone
     run = await alone.run(120, 1, status="succeeded", phase=None, judges=())
     await alone.send(csv(alone.rows(run)))
     found = await alone.report(run)
-    assert len(found["groups"]["character"]) == build.MOST_GROUPS
+    assert len(found["groups"]["character"]) == groups.MOST_GROUPS
     assert any(limit.startswith("Of 120 groups by character the first 100") for limit in found["limits"])
 
 
@@ -145,11 +145,11 @@ async def test_agreement_that_takes_too_long_is_not_tried_again_until_ratings_ch
     narrow = replace(world.resources, figures=Aside("narrow", seconds=0.001))
     await world.send(csv(world.rows(run)))
     async with world.resources.engine.begin() as tx:
-        assert await store.without_agreement(tx) == [run]
+        assert await without_agreement(tx) == [run]
     await kept.agree(narrow, run)
     await narrow.figures.close()
     async with world.resources.engine.begin() as tx:
-        assert await store.without_agreement(tx) == []
+        assert await without_agreement(tx) == []
     assert await world.count("analytics.agreements") == 0
 
 

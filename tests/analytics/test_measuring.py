@@ -16,7 +16,8 @@ from esrp.api import JudgeCard
 from esrp.metrics import METRIC_IDS
 from esrp.prompts import prompt_hashes
 from services.analytics.app import create_app
-from services.analytics.cards.measure import Material, Rated, measure_judges, measures
+from services.analytics.cards.measure import measure_judges, measures
+from services.analytics.cards.store import Material, MeasuredRun, Rated
 from services.analytics.resources import Resources
 from services.analytics.worker import handlers, look_around, store_ratings
 from services.jobs import MeasureJudges
@@ -269,19 +270,24 @@ async def test_a_judge_whose_ratings_were_imported_is_not_known_here(world: Worl
 
 # --- length, self-preference ------------------------------------------------------------------------------------------
 
-SUITE = {"language": "en", "suite_sha256": "suite"}
 
-
-def a_run(candidate: str, *judges: JudgeSettings) -> dict[str, Any]:
+def a_run(candidate: str, *judges: JudgeSettings) -> MeasuredRun:
     manifest = {"judges": [identity(judge, prompt_hashes("en")) for judge in judges]}
     names = [judge.name for judge in judges]
-    return {"id": uuid4(), "judges": names, "manifest": manifest, "candidate_name": candidate, **SUITE}
+    return MeasuredRun(
+        id=uuid4(),
+        judges=names,
+        manifest=manifest,
+        candidate_name=candidate,
+        language="en",
+        suite_sha256="suite",
+    )
 
 
-def material(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[int]], rater: str = "default") -> Material:
+def material(runs: Sequence[MeasuredRun], scores: Sequence[Sequence[int]], rater: str = "default") -> Material:
     """In each run the judge scores one character in s0, s1, …; a reply has 100 × its score words."""
     rated = [
-        Rated(run["id"], f"{place}-{n}", "c", f"s{n}", rater, "judge", dict.fromkeys(METRIC_IDS, score))
+        Rated(run.id, f"{place}-{n}", "c", f"s{n}", rater, "judge", dict.fromkeys(METRIC_IDS, score))
         for place, (run, given) in enumerate(zip(runs, scores, strict=True))
         for n, score in enumerate(given)
     ]

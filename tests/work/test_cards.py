@@ -1,7 +1,8 @@
 """When a card is good enough, and whose card it is."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -224,6 +225,13 @@ async def test_thresholds_are_the_settings(owner: AsyncEngine, settings: Setting
         assert not (await cards(tx, strict, TENANT, [JUDGE]))["default"].validated
 
 
+@dataclass(frozen=True)
+class Judged:
+    judges: Sequence[str]
+    manifest: Mapping[str, Any]
+    language: Language
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
@@ -231,7 +239,7 @@ async def test_thresholds_are_the_settings(owner: AsyncEngine, settings: Setting
         ({"language": "en"}, False),  # people were its measure in Chinese alone
         ({"tenant_id": UUID(int=2)}, False),
         ({"manifest": {"judges": [{"kind": "chat", "model": "m1"}]}}, False),
-        ({"manifest": None}, False),
+        ({"manifest": {}}, False),
     ],
 )
 async def test_a_run_has_a_validated_judge_only_if_it_was_this_one_then_and_in_its_language(
@@ -240,6 +248,9 @@ async def test_a_run_has_a_validated_judge_only_if_it_was_this_one_then_and_in_i
     await keep(owner, JUDGE, "zh")
     language = fields.get("language", "zh")
     manifest = {"judges": [identity(JUDGE, prompt_hashes(language))]}
-    run = {"tenant_id": TENANT, "judges": ["default", "gone"], "language": language, "manifest": manifest, **fields}
+    run = Judged(["default", "gone"], fields.get("manifest", manifest), language)
     async with owner.begin() as tx:
-        assert await validated(tx, settings, run) == {"default": expected, "gone": False}
+        assert await validated(tx, settings, fields.get("tenant_id", TENANT), run) == {
+            "default": expected,
+            "gone": False,
+        }

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.api import JudgeCard, Report, ReportJudge
 from esrp.errors import NotFound
 from esrp.limits import Limit, limit, worded
-from services.analytics.cards.measure import marked, measure_judges
+from services.analytics.cards.measure import measure_judges
+from services.analytics.cards.store import marked
 from services.analytics.report.kept import Read
 from services.analytics.resources import Resources
 from services.kit.settings import Settings
@@ -44,10 +45,9 @@ async def read_card(
 async def with_cards(tx: AsyncConnection, settings: Settings, read: Read) -> Report:
     """The report with what the cards say of its judges now, which is stored with none, and its limits in words."""
     run = read.run
-    known = await validated(tx, settings, run)
+    known = await validated(tx, settings, run.tenant_id, run)
     judges = [
-        ReportJudge(id=f"jdg_{name}", validated=known[name], card=f"/v1/judges/jdg_{name}/card")
-        for name in run["judges"]
+        ReportJudge(id=f"jdg_{name}", validated=known[name], card=f"/v1/judges/jdg_{name}/card") for name in run.judges
     ]
     limits = worded(_by_cards(read.limits, known))
     return read.report.model_copy(update={"judges": judges, "limits": limits})

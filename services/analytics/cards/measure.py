@@ -6,87 +6,24 @@ Measured again when ratings of people came in, a run has ended, or somebody asks
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.families import family
 from esrp.metrics import METRIC_IDS
 from esrp.stats import Rating, Ratings, against_humans
 from esrp.stats.judging import Cells, between, favour, slope
 from esrp.text import bounds, rounded
-from services.analytics.report.packed import SCORES
+from services.analytics.cards import store
+from services.analytics.cards.store import Drawn, Material, Rated
 from services.analytics.resources import Resources
 from services.kit.aside import unless_too_much
-from services.kit.bulk import Rows, copied
-from services.kit.db import count, json, row, rows
 from services.kit.settings import JudgeSettings
-from services.work.cards import configuration, rated_as_now
+from services.work.cards import rated_as_now
 
 log = structlog.get_logger()
-
-RUNS = 20  # of a tenant; as full studies with two judges they are 450,000 ratings: 3 s and 190 MB
-
-Fields: TypeAlias = RowMapping | Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Rated:
-    """The scores by metric that one rater gave one dialogue."""
-
-    run: UUID
-    dialogue: str
-    character: str
-    scenario: str | None
-    rater: str
-    kind: str
-    scores: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What a tenant's judges are measured by: runs, ratings of people and judges in them, and what was said.
-
-    ``said``: the hash of a dialogue's turns; the same dialogue may stand in several runs, judged again or imported
-    twice. ``sizes``: the mean size of its replies.
-    """
-
-    runs: Sequence[Fields]
-    rated: Sequence[Rated]
-    said: Mapping[str, str]
-    sizes: Mapping[str, float]
-
-
-# --- when to measure --------------------------------------------------------------------------------------------------
-
-
-async def mark(tx: AsyncConnection, tenant_id: UUID) -> None:
-    """The tenant's ratings have changed: its judges are to be measured again."""
-    await count(
-        tx,
-        "INSERT INTO analytics.unmeasured (tenant_id) VALUES (:tenant)"
-        " ON CONFLICT (tenant_id) DO UPDATE SET since = clock_timestamp()",
-        tenant=tenant_id,
-    )
-
-
-async def mark_deleted(tx: AsyncConnection) -> None:
-    """What is about to be forgotten of deleted runs shall not stay in a card."""
-    await count(
-        tx,
-        "INSERT INTO analytics.unmeasured (tenant_id) SELECT DISTINCT t.tenant_id FROM gateway.deletions_v1 d"
-        " JOIN analytics.ratings t ON t.run_id = d.run_id"
-        " ON CONFLICT (tenant_id) DO UPDATE SET since = clock_timestamp()",
-    )
-
-
-async def marked(tx: AsyncConnection) -> list[UUID]:
-    """Tenants whose judges are to be measured."""
-    return [found["tenant_id"] for found in await rows(tx, "SELECT tenant_id FROM analytics.unmeasured")]
 
 
 async def measure_judges(resources: Resources, tenant_id: UUID) -> None:
@@ -94,52 +31,15 @@ async def measure_judges(resources: Resources, tenant_id: UUID) -> None:
     judges = [judge.model_copy(update={"api_key": None}) for judge in resources.settings.judges]
     async with resources.figures.slot(patient=True) as do:
         async with resources.engine.begin() as tx:
-            begun = await row(
-                tx,
-                "SELECT clock_timestamp() AS read_at,"
-                " (SELECT since FROM analytics.unmeasured WHERE tenant_id = :tenant) AS since",
-                tenant=tenant_id,
-            )
-            assert begun is not None
-            drawn = await _drawn(tx, tenant_id, [judge.name for judge in judges])
+            begun = await store.begin(tx, tenant_id)
+            drawn = await store.drawn(tx, tenant_id, [judge.name for judge in judges])
         documents = await unless_too_much(do(_measured, judges, drawn)) or {}
     async with resources.engine.begin() as tx:
         for judge in judges:
             if judge.name in documents:
-                await _save(tx, tenant_id, judge, documents[judge.name], begun["read_at"])
-        await count(
-            tx,
-            "DELETE FROM analytics.unmeasured WHERE tenant_id = :tenant AND since = :since",
-            tenant=tenant_id,
-            since=begun["since"],
-        )
+                await store.save(tx, tenant_id, judge, documents[judge.name], begun.read_at)
+        await store.end(tx, tenant_id, begun)
     log.info("judges.measured", tenant_id=str(tenant_id), judges=len(judges), runs=len(drawn.runs))
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What a ``Material`` is made of, as Postgres copied it."""
-
-    runs: Sequence[Fields]
-    rated: Rows
-    dialogues: Rows
-
-    def material(self) -> Material:
-        """The same as values."""
-        dialogues = list(self.dialogues)
-        return Material(
-            runs=self.runs,
-            rated=[_rated(*row) for row in self.rated],
-            said={id: said for id, said, _ in dialogues},
-            sizes={id: size for id, _, size in dialogues if size is not None},
-        )
-
-
-def _rated(
-    run: str, dialogue: str, character: str, scenario: str | None, rater: str, kind: str, scores: Sequence[int | None]
-) -> Rated:
-    given = {metric: score for metric, score in zip(METRIC_IDS, scores, strict=True) if score is not None}
-    return Rated(UUID(run), dialogue, character, scenario, rater, kind, given)
 
 
 def _measured(judges: Sequence[JudgeSettings], drawn: Drawn) -> dict[str, dict[str, Any]]:
@@ -182,7 +82,7 @@ class _Place:
 
 
 def _places(material: Material) -> dict[str, _Place]:
-    suites = {run["id"]: run["suite_sha256"] for run in material.runs}
+    suites = {run.id: run.suite_sha256 for run in material.runs}
     return {rated.dialogue: _place(rated, suites[rated.run], material) for rated in material.rated}
 
 
@@ -195,7 +95,7 @@ def _place(rated: Rated, suite: str, material: Material) -> _Place:
 
 def _own(judge: JudgeSettings, material: Material) -> dict[str, Mapping[str, int]]:
     """The judge's scores of each dialogue, as it is configured now."""
-    runs = {run["id"] for run in material.runs if rated_as_now(judge, run)}
+    runs = {run.id for run in material.runs if rated_as_now(judge, run)}
     return {
         rated.dialogue: rated.scores
         for rated in material.rated
@@ -244,7 +144,7 @@ def _human(
             metric: {"dialogues": dialogues[metric], **_rounded(asdict(found))}
             for metric, found in against_humans(ratings, judge.name).items()
         },
-        "languages": sorted({run["language"] for run in material.runs if run["id"] in runs}),
+        "languages": sorted({run.language for run in material.runs if run.id in runs}),
         "runs": len(runs),
         "ratings_sha256": ratings.sha256,
     }
@@ -262,7 +162,7 @@ def _length(
     overall = _overall(own)
     found = []
     for language in ("zh", "en"):
-        runs = {run["id"] for run in material.runs if run["language"] == language}
+        runs = {run.id for run in material.runs if run.language == language}
         chosen = [id for id in sorted(overall) if places[id].run in runs and id in material.sizes]
         slanted = slope(
             [material.sizes[id] / 100 for id in chosen],
@@ -283,7 +183,7 @@ def _self_preference(
     kin = family(judge.model) or family(judge.base or "")
     if kin is None:
         return None
-    families = {run["id"]: family(run["candidate_name"]) for run in material.runs}
+    families = {run.id: family(run.candidate_name) for run in material.runs}
     ours: dict[tuple[str, str], list[float]] = defaultdict(list)
     others: dict[tuple[str, str], list[float]] = defaultdict(list)
     for id, overall in _overall(own).items():
@@ -308,88 +208,3 @@ def _means(values: Mapping[tuple[str, str], Sequence[float]]) -> dict[tuple[str,
 
 def _rounded(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
     return {name: rounded(number) for name, number in numbers.items()}
-
-
-# --- queries ----------------------------------------------------------------------------------------------------------
-
-
-async def _drawn(tx: AsyncConnection, tenant_id: UUID, judges: Sequence[str]) -> Drawn:
-    runs = [dict(run) for run in await _runs(tx, tenant_id, judges)]
-    names = ", ".join(f"'{judge}'" for judge in judges) or "NULL"  # settings allow only letters, digits and ``._-``
-    rated = await copied(
-        tx,
-        f"""
-        SELECT json_build_array(run_id, dialogue_id, min(character), min(scenario), rater, kind,
-            json_build_array({SCORES}))
-        FROM analytics.ratings
-        WHERE run_id = ANY({_ids(runs)}) AND (kind = 'human' OR rater IN ({names}) AND import_id IS NULL)
-        GROUP BY run_id, dialogue_id, rater, kind ORDER BY dialogue_id, kind, rater
-        """,
-    )
-    # Words in English, characters in all else, of NFKC text, as everywhere where text is counted (STATISTICS 7).
-    english = _ids([run for run in runs if run["language"] == "en"])
-    dialogues = await copied(
-        tx,
-        rf"""
-        SELECT json_build_array(d.id, md5(d.turns::text), (
-            SELECT avg(CASE WHEN d.run_id = ANY({english})
-                THEN coalesce(array_length(regexp_split_to_array(nullif(btrim(t.said, E' \n\t'), ''), '\s+'), 1), 0)
-                ELSE char_length(normalize(t.said, NFKC)) END)::float8
-            FROM (SELECT turn ->> 'assistant' AS said FROM jsonb_array_elements(d.turns) turn) t
-            WHERE t.said IS NOT NULL))
-        FROM generator.dialogues_v1 d WHERE d.run_id = ANY({_ids(runs)}) AND d.state = 'done'
-        """,
-    )
-    return Drawn(runs, rated, dialogues)
-
-
-def _ids(runs: Sequence[Fields]) -> str:
-    return "CAST('{" + ",".join(str(run["id"]) for run in runs) + "}' AS uuid[])"
-
-
-async def _runs(tx: AsyncConnection, tenant_id: UUID, judges: Sequence[str]) -> list[RowMapping]:
-    """The newest runs that a judge or people rated; first those whose dialogues people rated, here or in another run.
-
-    A validation must not end because newer runs, which nobody rates by hand, push it out.
-    """
-    return await rows(
-        tx,
-        """
-        WITH people AS (
-            SELECT DISTINCT run_id FROM analytics.ratings WHERE tenant_id = :tenant AND kind = 'human'
-        ), kin AS (
-            SELECT run_id FROM people
-            UNION SELECT j.run_id FROM gateway.rejudged_runs_v1 j JOIN people p ON p.run_id = j.source_id
-            UNION SELECT r.id FROM gateway.runs_v1 r JOIN gateway.runs_v1 o ON o.transcript_id = r.transcript_id
-                JOIN people p ON p.run_id = o.id WHERE r.tenant_id = :tenant
-        )
-        SELECT r.id, r.judges, r.manifest, r.candidate_name, s.language, s.sha256 AS suite_sha256
-        FROM gateway.runs_v1 r JOIN gateway.suites_v1 s ON s.id = r.suite_id LEFT JOIN kin k ON k.run_id = r.id
-        WHERE r.tenant_id = :tenant AND (k.run_id IS NOT NULL OR r.judges && CAST(:judges AS text[]))
-        ORDER BY k.run_id IS NULL, r.created_at DESC, r.id LIMIT :most
-        """,
-        tenant=tenant_id,
-        judges=list(judges),
-        most=RUNS,
-    )
-
-
-async def _save(
-    tx: AsyncConnection, tenant_id: UUID, judge: JudgeSettings, document: Mapping[str, Any], read_at: datetime
-) -> None:
-    """Keep it, unless what is there was read later."""
-    await count(
-        tx,
-        """
-        INSERT INTO analytics.judge_measures AS m (tenant_id, configuration, judge, document, measured_at)
-        VALUES (:tenant, :configuration, :judge, CAST(:document AS jsonb), :read_at)
-        ON CONFLICT (tenant_id, configuration)
-            DO UPDATE SET document = excluded.document, measured_at = excluded.measured_at
-            WHERE m.measured_at <= excluded.measured_at
-        """,
-        tenant=tenant_id,
-        configuration=configuration(judge),
-        judge=judge.name,
-        document=json(document),
-        read_at=read_at,
-    )

@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 from esrp.api import GroupBy, MetricsOut, RaterKind, Scored
 from esrp.stats import METHOD, Rating, Ratings, Score, Scores, table
-from services.analytics.report.build import MOST_GROUPS, estimate, labels, names_of, only
-from services.analytics.store import Fields
+from services.analytics.report.build import estimate
+from services.analytics.report.groups import MOST_GROUPS, labels, names_of, only
+from services.analytics.report.played import Scenario
+from services.analytics.runs import Run
 from services.kit.ids import encode
 
 Asked = Literal["auto", "judge", "human"]
@@ -35,9 +37,9 @@ class Found:
 
 
 def breakdown(
-    run: Fields,
+    run: Run,
     rows: Mapping[RaterKind, Sequence[Rating]],
-    scenarios: Sequence[Fields],
+    scenarios: Sequence[Scenario],
     by: GroupBy,
     asked: Asked,
     page: Page,
@@ -50,9 +52,9 @@ def breakdown(
     given = rows.get(kind, ()) if kind else ()
     found = _by_rater(given, page) if by == "rater" else _by_label(given, by, scenarios, page)
     return MetricsOut(
-        run=encode("run", run["id"]),
-        suite=run["suite_label"],
-        candidate=run["candidate_name"],
+        run=encode("run", run.id),
+        suite=run.suite_label,
+        candidate=run.candidate_name,
         group_by=by,
         raters=kind,
         groups={label: scored(scores) for label, scores in found.groups.items()},
@@ -98,7 +100,7 @@ def _by_rater(rows: Sequence[Rating], page: Page) -> Found:
     return Found(found.seed, found.scores, len(raters))
 
 
-def _by_label(rows: Sequence[Rating], by: GroupBy, scenarios: Sequence[Fields], page: Page) -> Found:
+def _by_label(rows: Sequence[Rating], by: GroupBy, scenarios: Sequence[Scenario], page: Page) -> Found:
     ratings, of = Ratings.of(rows), labels(by, scenarios)
     names = names_of(ratings, of)
     found = table({"": ratings}, groups={by: only(of, {*page.of(names)})})

@@ -13,7 +13,7 @@ from esrp.stats.calibration import Rectified, rectified_difference
 from esrp.text import bounds, rounded
 from services.analytics.figures.breakdown import method
 from services.analytics.report.calibration import calibrated
-from services.analytics.store import Fields
+from services.analytics.runs import Run
 from services.kit.ids import encode
 
 
@@ -21,7 +21,7 @@ from services.kit.ids import encode
 class Side:
     """A run with its ratings by kind; ``sampling`` says of dialogues that people rated how they were chosen."""
 
-    run: Fields
+    run: Run
     ratings: Mapping[RaterKind, Sequence[Rating]]
     sampling: Mapping[str, str]
 
@@ -32,7 +32,7 @@ def compare(candidate: Side, baseline: Side, asked: Choice) -> Comparison:
     By ``auto`` calibrated if both can be and what they share can too, else judges' ratings if both have them, else
     people's.
     """
-    if different := differs(candidate.run["manifest"], baseline.run["manifest"]):
+    if different := differs(candidate.run.manifest, baseline.run.manifest):
         raise NotComparable(different)
     rectified = _rectified(candidate, baseline) if asked in ("auto", "calibrated") else None
     if rectified is not None or asked == "calibrated":
@@ -90,9 +90,9 @@ def _out(
     candidate: Side, baseline: Side, raters: Raters | None, numbers: Mapping[str, DifferenceOut], seed: str
 ) -> Comparison:
     return Comparison(
-        baseline=encode("run", baseline.run["id"]),
-        candidate=encode("run", candidate.run["id"]),
-        suite=candidate.run["suite_label"],
+        baseline=encode("run", baseline.run.id),
+        candidate=encode("run", candidate.run.id),
+        suite=candidate.run.suite_label,
         raters=raters,
         overall=numbers["overall"],
         dimensions={name: numbers[name] for name in DIMENSIONS},

@@ -22,7 +22,7 @@ from esrp.stats import Rating, Ratings, Table, table
 from esrp.stats.ranking import Standing, standings
 from services.analytics.figures.breakdown import method, scored
 from services.analytics.figures.compare import difference
-from services.analytics.store import Fields
+from services.analytics.runs import FinishedRun
 from services.kit.ids import encode
 
 MOST = 40  # candidates: 780 pairs, each with thirteen scores; those that were measured last
@@ -33,7 +33,7 @@ OLDER = f"older than the newest {MOST} candidates"
 class Entry:
     """A run that is to be ranked: its ratings of one kind, its coverage by them, and its diversity."""
 
-    run: Fields
+    run: FinishedRun
     ratings: Sequence[Rating]
     coverage: Coverage
     diversity: Diversity | None
@@ -43,11 +43,11 @@ class Entry:
 class Chosen:
     """The runs to rank, and those that were measured in another way than these."""
 
-    runs: tuple[Fields, ...]
+    runs: tuple[FinishedRun, ...]
     others: tuple[NotRanked, ...]
 
 
-def chosen(runs: Sequence[Fields]) -> Chosen:
+def chosen(runs: Sequence[FinishedRun]) -> Chosen:
     """The newest run of each candidate, in the way of measuring that most candidates share; ``runs``: newest first.
 
     A run that is not rated, or that did not succeed, stands for its candidate only if there is no other. Of a candidate
@@ -55,17 +55,17 @@ def chosen(runs: Sequence[Fields]) -> Chosen:
     """
     if not runs:
         return Chosen((), ())
-    runs = sorted(runs, key=lambda run: (not run["rated"], run["status"] != "succeeded"))  # else newest first
-    groups: dict[str, list[Fields]] = {}
+    runs = sorted(runs, key=lambda run: (not run.rated, run.status != "succeeded"))  # else newest first
+    groups: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        groups.setdefault(way(run["manifest"]), []).append(run)
+        groups.setdefault(way(run.manifest), []).append(run)
     newest = {key: _newest(group) for key, group in groups.items()}
     ranked = max(newest.values(), key=len)  # of equally many the newest, which came first
-    there = {run["candidate_name"] for run in ranked}
+    there = {run.candidate_name for run in ranked}
     others = [
-        _not_ranked(run, differs(run["manifest"], ranked[0]["manifest"]))
+        _not_ranked(run, differs(run.manifest, ranked[0].manifest))
         for run in _newest(runs)
-        if run["candidate_name"] not in there
+        if run.candidate_name not in there
     ]
     return Chosen(tuple(ranked[:MOST]), (*others, *(_not_ranked(run, [OLDER]) for run in ranked[MOST:])))
 
@@ -74,7 +74,7 @@ def leaderboard(
     suite: str, entries: Sequence[Entry], others: Sequence[NotRanked], raters: RaterKind | None, reference: str | None
 ) -> Leaderboard:
     """The table, best first. ``reference`` is the run whose row the others are held against, else the first row."""
-    rated = {encode("run", entry.run["id"]): entry for entry in entries if entry.ratings}
+    rated = {encode("run", entry.run.id): entry for entry in entries if entry.ratings}
     unrated = [_not_ranked(entry.run, ["raters"]) for entry in entries if not entry.ratings]
     ratings = {id: Ratings.of(entry.ratings) for id, entry in rated.items()}
     found = table(ratings)
@@ -83,7 +83,7 @@ def leaderboard(
     if reference is not None and reference not in rated:
         raise InvalidInput.at("reference", f"{reference!r} is none of the runs that are ranked")
     against = reference or (order[0] if order else None)
-    label = entries[0].run["suite_label"] if entries else suite
+    label = entries[0].run.suite_label if entries else suite
     return Leaderboard(
         suite=label,
         raters=raters,
@@ -95,27 +95,27 @@ def leaderboard(
     )
 
 
-def _newest(runs: Iterable[Fields]) -> list[Fields]:
+def _newest(runs: Iterable[FinishedRun]) -> list[FinishedRun]:
     """Each candidate's first."""
-    found: dict[str, Fields] = {}
+    found: dict[str, FinishedRun] = {}
     for run in runs:
-        found.setdefault(run["candidate_name"], run)
+        found.setdefault(run.candidate_name, run)
     return list(found.values())
 
 
-def _not_ranked(run: Fields, why: Sequence[str]) -> NotRanked:
-    return NotRanked(run=encode("run", run["id"]), candidate=run["candidate_name"], differs=list(why))
+def _not_ranked(run: FinishedRun, why: Sequence[str]) -> NotRanked:
+    return NotRanked(run=encode("run", run.id), candidate=run.candidate_name, differs=list(why))
 
 
 def _place(found: Table, rated: Mapping[str, Entry], id: str) -> tuple[bool, float, str]:
     mean = found.scores[id].overall.mean
-    return mean is None, -(mean or 0.0), rated[id].run["candidate_name"]
+    return mean is None, -(mean or 0.0), rated[id].run.candidate_name
 
 
 def _row(id: str, entry: Entry, found: Table, place: Standing | None, apart: Differences | None) -> LeaderboardRow:
     return LeaderboardRow(
         run=id,
-        candidate=entry.run["candidate_name"],
+        candidate=entry.run.candidate_name,
         coverage=entry.coverage,
         rank=place and place.rank,
         last_rank=place and place.last,

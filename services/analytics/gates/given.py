@@ -1,24 +1,24 @@
 """What a gate looks at, from the database: a run's ratings and batches, its plan, and the reasons that raters gave."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.stats import Evidence, Rating, Ratings
 from esrp.stats.diversity import BatchRating
 from esrp.verdict import Decided
-from services.analytics import store
 from services.analytics.imports import imported
 from services.analytics.imports.imported import COUNTS, Imports
+from services.analytics.ratings import diversity_ratings, judges, sampling
 from services.analytics.report.calibration import labelled
 from services.analytics.report.packed import Packed, packed
+from services.analytics.runs import Run, run_of
 from services.kit.bulk import Rows
-from services.kit.db import count, json, row, rows
+from services.kit.db import count, json, many, one
 from services.kit.ids import uuid7
 from services.kit.settings import Settings
 from services.work.cards import validated
@@ -31,7 +31,7 @@ class Seen:
     ``sampled`` says of dialogues that people rated how they were chosen, ``batches`` are ratings of diversity.
     """
 
-    run: Mapping[str, Any]
+    run: Run
     packed: Packed
     sampled: Rows
     batches: Sequence[BatchRating]
@@ -51,7 +51,7 @@ class Seen:
         return Evidence(
             ratings=Ratings.of(self.ratings),
             planned=self.planned,
-            judges=len(self.run["judges"]),
+            judges=len(self.run.judges),
             unvalidated=self.unvalidated,
             corrected=Ratings.of(self._correcting()),
             diversity=self.batches,
@@ -64,27 +64,47 @@ class Seen:
         return [*judges, *labels] if how else []
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A rating of a dialogue, and why it was given, where the rater said so."""
+
+    dialogue: str
+    metric: str
+    rater: str
+    score: int
+    explanation: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """How many pairs of a character and a scenario the suite has, and how many dialogues the run."""
+
+    pairs: int
+    dialogues: int
+
+
 async def seen(tx: AsyncConnection, settings: Settings, run_id: UUID, tenant_id: UUID) -> Seen | None:
     """The run, if it is the tenant's."""
-    run = await store.run(tx, run_id, tenant_id)
+    run = await run_of(tx, run_id, tenant_id)
     if run is None:
         return None
     size = await _size(tx, run_id)
     return Seen(
-        run=dict(run),
+        run=run,
         packed=await packed(tx, run_id),
-        sampled=await store.sampling(tx, run_id),
-        batches=await store.diversity_ratings(tx, run_id),
-        planned=max(run["plan"]["dialogues"], size["dialogues"]),
-        pairs=size["pairs"],
+        sampled=await sampling(tx, run_id),
+        batches=await diversity_ratings(tx, run_id),
+        planned=max(run.dialogues, size.dialogues),
+        pairs=size.pairs,
         unvalidated=await _unvalidated(tx, settings, run),
-        imports=await imported.of_run(tx, run),
+        imports=await imported.of_run(tx, run_id, judged=bool(run.judges)),
     )
 
 
-async def _size(tx: AsyncConnection, run_id: UUID) -> RowMapping:
-    found = await row(
+async def _size(tx: AsyncConnection, run_id: UUID) -> _Size:
+    found = await one(
         tx,
+        _Size,
         """
         SELECT jsonb_array_length(s.document -> 'characters') * jsonb_array_length(s.document -> 'scenarios') AS pairs,
             (SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id) AS dialogues
@@ -96,10 +116,10 @@ async def _size(tx: AsyncConnection, run_id: UUID) -> RowMapping:
     return found
 
 
-async def _unvalidated(tx: AsyncConnection, settings: Settings, run: RowMapping) -> tuple[str, ...]:
+async def _unvalidated(tx: AsyncConnection, settings: Settings, run: Run) -> tuple[str, ...]:
     """Judges whose scores are there and that nobody has held against people; imported ones are not known here."""
-    known = await validated(tx, settings, run)
-    rated = {*await store.judges(tx, run["id"]), *run["judges"]}
+    known = await validated(tx, settings, run.tenant_id, run)
+    rated = {*await judges(tx, run.id), *run.judges}
     return tuple(sorted(name for name in rated if not known.get(name)))
 
 
@@ -108,10 +128,11 @@ async def _unvalidated(tx: AsyncConnection, settings: Settings, run: RowMapping)
 
 async def reasons(
     tx: AsyncConnection, runs: Collection[UUID], dialogues: Collection[str], kind: str
-) -> dict[str, list[RowMapping]]:
+) -> dict[str, list[Reason]]:
     """The ratings of some dialogues of these runs with their explanations, by dialogue."""
-    found = await rows(
+    found = await many(
         tx,
+        Reason,
         "SELECT t.dialogue_id::text AS dialogue, t.metric, t.rater, t.score, t.explanation FROM analytics.ratings t"
         " JOIN gateway.runs_v1 r ON r.id = t.run_id WHERE t.run_id = ANY(CAST(:runs AS uuid[]))"
         f" AND t.dialogue_id = ANY(CAST(:dialogues AS uuid[])) AND t.kind = :kind AND {COUNTS}"
@@ -120,15 +141,13 @@ async def reasons(
         dialogues=list(dialogues),
         kind=kind,
     )
-    by_dialogue: dict[str, list[RowMapping]] = {}
+    by_dialogue: dict[str, list[Reason]] = {}
     for rating in found:
-        by_dialogue.setdefault(rating["dialogue"], []).append(rating)
+        by_dialogue.setdefault(rating.dialogue, []).append(rating)
     return by_dialogue
 
 
-async def keep(
-    tx: AsyncConnection, run: RowMapping | Mapping[str, Any], baseline: UUID | None, verdict: Decided, heard: Any
-) -> None:
+async def keep(tx: AsyncConnection, run: Run, baseline: UUID | None, verdict: Decided, heard: Any) -> None:
     """Keep a verdict, and what the judges said anew for it."""
     await count(
         tx,
@@ -136,9 +155,9 @@ async def keep(
         " VALUES (:id, :tenant, :run, :revision, :baseline, :verdict, CAST(:document AS json),"
         " CAST(:sentinel AS jsonb))",
         id=uuid7(),
-        tenant=run["tenant_id"],
-        run=run["id"],
-        revision=run["revision"],
+        tenant=run.tenant_id,
+        run=run.id,
+        revision=run.revision,
         baseline=baseline,
         verdict=verdict.verdict,
         document=verdict.model_dump_json(),

@@ -7,7 +7,6 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import GateBaseline, GateRule, Given, RatedDialogue, SentinelOut, WorstPair
@@ -21,7 +20,7 @@ from esrp.stats.sentinel import shift
 from esrp.text import bounds, rounded
 from esrp.verdict import Decided, Extension, Facts
 from services.analytics.gates import given
-from services.analytics.gates.given import Seen
+from services.analytics.gates.given import Reason, Seen
 from services.analytics.imports import imported
 from services.analytics.resources import Resources
 from services.kit.ids import encode
@@ -79,7 +78,7 @@ async def evaluate(
     async with resources.engine.begin() as tx:
         worst = await _told(tx, found, ours, theirs)
         verdict = _out(ask, found, ours, theirs, worst, now)
-        baseline_id = theirs.run["id"] if theirs else None
+        baseline_id = theirs.run.id if theirs else None
         await given.keep(tx, ours.run, baseline_id, verdict, [item.model_dump() for item in ask.sentinel])
     return verdict
 
@@ -107,7 +106,7 @@ class Found:
 
 
 def _judged(ask: Ask, ours: Seen, theirs: Seen | None) -> Found:
-    different = differs(ours.run["manifest"], theirs.run["manifest"]) if theirs else []
+    different = differs(ours.run.manifest, theirs.run.manifest) if theirs else []
     verdict = decide(ask.policy, ours.evidence, theirs.evidence if theirs else None, differs=different)
     sentinels = [_sentinel(item, theirs.ratings, ask.policy.confidence) for item in ask.sentinel] if theirs else []
     found = Found(verdict, sentinels, [])
@@ -222,16 +221,16 @@ def _pair(metric: str, metrics: Sequence[str], ours: Sequence[Played], theirs: S
 async def _told(tx: AsyncConnection, found: Found, ours: Seen, theirs: Seen | None) -> list[WorstPair]:
     """The worst dialogues with what the raters said of them."""
     shown = [played.id for pair in found.worst for played in (pair.ours, pair.theirs) if played is not None]
-    runs = [seen.run["id"] for seen in (ours, theirs) if seen is not None]
+    runs = [seen.run.id for seen in (ours, theirs) if seen is not None]
     reasons = await given.reasons(tx, runs, shown, _kind(found.verdict)) if shown else {}
     return [_pair_out(pair, reasons) for pair in found.worst]
 
 
-def _pair_out(pair: Pair, reasons: Mapping[str, Sequence[RowMapping]]) -> WorstPair:
+def _pair_out(pair: Pair, reasons: Mapping[str, Sequence[Reason]]) -> WorstPair:
     def rated(played: Played, score: float) -> RatedDialogue:
         id = encode("dlg", UUID(played.id))
-        said = [rating for rating in reasons.get(played.id, ()) if rating["metric"] in metrics_of(pair.metric)]
-        given = [Given(**{name: rating[name] for name in Given.model_fields}) for rating in said]
+        said = [rating for rating in reasons.get(played.id, ()) if rating.metric in metrics_of(pair.metric)]
+        given = [Given(**{name: getattr(rating, name) for name in Given.model_fields}) for rating in said]
         return RatedDialogue(dialogue=id, score=rounded(score), link=f"/v1/dialogues/{id}", ratings=given)
 
     theirs, their_score = pair.theirs, pair.their_score
@@ -254,7 +253,7 @@ def _out(ask: Ask, found: Found, ours: Seen, theirs: Seen | None, worst: Sequenc
     left_open = "fail" if policy.on_inconclusive == "fail" else "inconclusive"
     needed = None if unsteady else verdict.needed_dialogues
     return Decided(
-        run=encode("run", ours.run["id"]),
+        run=encode("run", ours.run.id),
         gate=ask.gate,
         policy=policy,
         verdict=left_open if unsteady else verdict.verdict,
@@ -286,7 +285,7 @@ def _facts(verdict: Verdict, ours: Seen, theirs: Seen | None, needed: int | None
         planned=ours.evidence.planned,
         baseline_planned=theirs.evidence.planned if theirs else 0,
         unvalidated=tuple(sorted({judge for seen in both for judge in seen.evidence.unvalidated})),
-        fit=ours.run["status"] in ("running", "succeeded"),
+        fit=ours.run.status in ("running", "succeeded"),
         imported=ours.imports.totals,
         baseline_imported=theirs.imports.totals if theirs else ImportTotals(),
         extensions=_extensions(needed, ours, theirs if _is_about_margins(verdict) else None) if needed else (),
@@ -295,7 +294,7 @@ def _facts(verdict: Verdict, ours: Seen, theirs: Seen | None, needed: int | None
 
 def _of_itself(ours: Seen, theirs: Seen | None) -> list[str]:
     """After a promotion the same job, run again, holds its run against itself."""
-    return ["baseline_is_the_run"] if theirs is not None and theirs.run["id"] == ours.run["id"] else []
+    return ["baseline_is_the_run"] if theirs is not None and theirs.run.id == ours.run.id else []
 
 
 def _about(item: SentinelOut) -> str:
@@ -319,8 +318,8 @@ def _baseline(ask: Ask, theirs: Seen, now: datetime) -> GateBaseline:
     finished = ask.baseline.finished_at
     return GateBaseline(
         name=ask.baseline.name,
-        run=encode("run", theirs.run["id"]),
-        candidate=theirs.run["candidate_name"],
+        run=encode("run", theirs.run.id),
+        candidate=theirs.run.candidate_name,
         finished_at=finished,
         age_days=None if finished is None else round(max(0.0, (now - finished).total_seconds()) / DAY, 2),
         imported=list(theirs.imports.newest),
@@ -333,7 +332,7 @@ def _is_about_margins(verdict: Verdict) -> bool:
 
 def _extensions(needed: int, ours: Seen, theirs: Seen | None) -> tuple[Extension, ...]:
     """What plays that many dialogues of the run and its baseline where they have fewer; none if one of them cannot."""
-    both = [ours] if theirs is None or theirs.run["id"] == ours.run["id"] else [ours, theirs]
+    both = [ours] if theirs is None or theirs.run.id == ours.run.id else [ours, theirs]
     short = [seen for seen in both if seen.planned < needed] or [ours]
     found = [extension for seen in short if (extension := _extension(needed, seen)) is not None]
     return tuple(found) if len(found) == len(short) else ()
@@ -341,13 +340,13 @@ def _extensions(needed: int, ours: Seen, theirs: Seen | None) -> tuple[Extension
 
 def _extension(needed: int, seen: Seen) -> Extension | None:
     run, pairs = seen.run, seen.pairs
-    if run["transcript_id"] is not None:
+    if run.transcript_id is not None:
         return None
     needed = max(needed, seen.planned + 1)
-    sample, replicates = (run["sample"]["dialogues"] if run["sample"] else pairs), run["replicates"]
-    name = encode("run", run["id"])
+    sample, replicates = (run.sample["dialogues"] if run.sample else pairs), run.replicates
+    name = encode("run", run.id)
     wanted = math.ceil(needed / replicates)
-    if run["sample"] and wanted <= pairs:
+    if run.sample and wanted <= pairs:
         return Extension(run=name, dialogues=wanted)
     times = math.ceil(needed / pairs)
     if times > MOST_REPLICATES:

@@ -11,16 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.api import Choice, Imported, Sampling
 from esrp.errors import NotFound
 from esrp.render.markdown import markdown
-from services.analytics import exports, store
-from services.analytics.cards import measure
+from services.analytics import exports
 from services.analytics.cards.cards import with_cards
+from services.analytics.cards.store import mark
 from services.analytics.exports import TYPES, Format
-from services.analytics.imports import diversity, imported, ratings
+from services.analytics.imports import diversity, imported, ratings, store
 from services.analytics.imports.imported import Import
 from services.analytics.imports.judge_names import Reserved
 from services.analytics.imports.ratings import uncollected
+from services.analytics.rated import lock
 from services.analytics.report import kept
 from services.analytics.resources import Resources
+from services.analytics.runs import judge_names, run_of
 from services.jobs import MeasureAgreement
 from services.kit.db import reading
 from services.kit.ids import encode, uuid7
@@ -58,9 +60,9 @@ async def import_ratings(
             reserved = await _reserved(tx, resources, tenant)
         found = await asyncio.to_thread(uncollected, ratings.resolve, parsed, dialogues, reserved, replace=replace)
         async with resources.engine.begin() as tx:
-            await store.lock(tx, *{cell.run_id for cell in found.cells})
+            await lock(tx, *{cell.run_id for cell in found.cells})
             changed = await store.import_cells(tx, tenant, by, found.cells, replace=replace, sampling=sampling)
-            await measure.mark(tx, tenant)
+            await mark(tx, tenant)
     await resources.queue.ring(*map(MeasureAgreement, changed))
     return _imported(found, sum(changed.values()), parsed.ignored_columns)
 
@@ -76,7 +78,7 @@ async def import_diversity(request: Request, resources: Res, tenant: UUID, by: B
             reserved = await _reserved(tx, resources, tenant)
         found = await asyncio.to_thread(diversity.resolve, parsed, known, reserved, replace=replace)
         async with resources.engine.begin() as tx:
-            await store.lock(tx, *{cell.run_id for cell in found.cells})
+            await lock(tx, *{cell.run_id for cell in found.cells})
             changed = await store.import_batches(tx, tenant, by, found.cells, replace=replace)
     return _imported(found, sum(changed.values()), parsed.ignored_columns)
 
@@ -84,7 +86,7 @@ async def import_diversity(request: Request, resources: Res, tenant: UUID, by: B
 async def _reserved(tx: AsyncConnection, resources: Resources, tenant: UUID) -> Reserved:
     """The names of all judges: those configured, and those that runs have asked for."""
     configured = [judge.name for judge in resources.settings.judges]
-    return Reserved([*await store.judge_names(tx, tenant), *configured])
+    return Reserved([*await judge_names(tx, tenant), *configured])
 
 
 def _imported(found: ratings.Resolved | diversity.Resolved, stored: int, ignored_columns: list[str]) -> Imported:
@@ -100,7 +102,7 @@ def _imported(found: ratings.Resolved | diversity.Resolved, stored: int, ignored
 async def export_ratings(resources: Res, tenant: UUID, run: UUID, format: Format = "csv") -> StreamingResponse:
     """The run's ratings, in the columns of an import."""
     async with resources.engine.begin() as tx:
-        if await store.run(tx, run, tenant) is None:
+        if await run_of(tx, run, tenant) is None:
             raise NotFound("run", encode("run", run))
     return StreamingResponse(exports.ratings(resources.engine, run, format), media_type=TYPES[format])
 
@@ -109,7 +111,7 @@ async def export_ratings(resources: Res, tenant: UUID, run: UUID, format: Format
 async def export_diversity(resources: Res, tenant: UUID, run: UUID, format: Format = "csv") -> StreamingResponse:
     """The run's ratings of batches, in the columns of an import."""
     async with resources.engine.begin() as tx:
-        if await store.run(tx, run, tenant) is None:
+        if await run_of(tx, run, tenant) is None:
             raise NotFound("run", encode("run", run))
     return StreamingResponse(exports.diversity(resources.engine, run, format), media_type=TYPES[format])
 
@@ -124,7 +126,7 @@ async def read_report(
         raise NotFound("run", encode("run", run_id))
     async with reading(resources.engine) as tx:
         found = await with_cards(tx, resources.settings, read)
-        found = imported.with_imports(found, await imported.of_run(tx, read.run))
+        found = imported.with_imports(found, await imported.of_run(tx, read.run.id, judged=bool(read.run.judges)))
     if format == "md":
         return Response(markdown(found), media_type="text/markdown")
     return Response(found.model_dump_json(), media_type="application/json")

@@ -10,16 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import Choice, GroupBy, RaterKind
 from esrp.errors import NotFound
-from services.analytics import store
 from services.analytics.figures.breakdown import Asked, Page, kind_of
 from services.analytics.figures.leaderboard import Chosen, chosen
 from services.analytics.http.api import Res
-from services.analytics.report import computing, kept
-from services.analytics.report.build import MOST_GROUPS
+from services.analytics.ratings import kinds, sampling
+from services.analytics.report import computing, kept, store
 from services.analytics.report.computing import Contender, PackedSide
+from services.analytics.report.groups import MOST_GROUPS
 from services.analytics.report.packed import Packed, packed
+from services.analytics.report.played import scenarios
 from services.analytics.resources import Resources
-from services.analytics.store import Fields
+from services.analytics.runs import FinishedRun, Run, finished, run_of
 from services.kit.db import reading
 from services.kit.ids import decode, encode
 
@@ -52,9 +53,9 @@ async def read_metrics(
     async with resources.figures.slot() as do:
         async with resources.engine.begin() as tx:
             run = await _run(tx, run_id, tenant)
-            ratings, scenarios = await packed(tx, run_id), await store.scenarios(tx, run["suite_id"])
+            ratings, given = await packed(tx, run_id), await scenarios(tx, run.suite_id)
         page = Page(start, limit)
-        found = await do(computing.metrics, dict(run), ratings, scenarios, group_by, raters, page, format)
+        found = await do(computing.metrics, run, ratings, given, group_by, raters, page, format)
     return _answer(found, {COUNT: str(found.count)})
 
 
@@ -70,12 +71,12 @@ async def read_series(
 ) -> Response:
     """Each metric with its intervals, run by run: the newest finished runs, the oldest of them first."""
     async with resources.engine.begin() as tx:
-        runs = await store.finished(tx, tenant, suite=suite, candidate=candidate, judge=judge, most=limit)
+        runs = await finished(tx, tenant, suite=suite, candidate=candidate, judge=judge, most=limit)
     await _written(resources, tenant, runs)
     async with resources.figures.slot() as do:
         async with reading(resources.engine) as tx:
-            reports = await store.documents(tx, [run["id"] for run in runs])
-        found = await do(computing.series, [dict(run) for run in reversed(runs)], reports, format)
+            reports = await store.documents(tx, [run.id for run in runs])
+        found = await do(computing.series, runs[::-1], reports, format)
     return _answer(found)
 
 
@@ -100,13 +101,13 @@ async def read_leaderboard(
 ) -> Response:
     """The suite's candidates, best first."""
     async with resources.engine.begin() as tx:
-        runs = await store.finished(tx, tenant, suite=suite, most=LOOKED_AT)
+        runs = await finished(tx, tenant, suite=suite, most=LOOKED_AT)
         picked = chosen(runs)
-        kind = kind_of(await store.kinds(tx, [run["id"] for run in picked.runs]), raters)
+        kind = kind_of(await kinds(tx, [run.id for run in picked.runs]), raters)
     reports = await _reports(resources, tenant, picked, kind)
     async with resources.figures.slot() as do:
         async with resources.engine.begin() as tx:
-            contenders = [await _contender(tx, run, kind, reports.get(run["id"])) for run in picked.runs]
+            contenders = [await _contender(tx, run, kind, reports.get(run.id)) for run in picked.runs]
         found = await do(computing.board, suite, contenders, picked.others, kind, reference, format)
     return _answer(found)
 
@@ -114,8 +115,8 @@ async def read_leaderboard(
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-async def _run(tx: AsyncConnection, run_id: UUID, tenant: UUID) -> Fields:
-    run = await store.run(tx, run_id, tenant)
+async def _run(tx: AsyncConnection, run_id: UUID, tenant: UUID) -> Run:
+    run = await run_of(tx, run_id, tenant)
     if run is None:
         raise NotFound("run", encode("run", run_id))
     return run
@@ -123,23 +124,23 @@ async def _run(tx: AsyncConnection, run_id: UUID, tenant: UUID) -> Fields:
 
 async def _side(tx: AsyncConnection, name: str, tenant: UUID) -> PackedSide:
     run = await _run(tx, decode("run", name), tenant)
-    return PackedSide(dict(run), await packed(tx, run["id"]), await store.sampling(tx, run["id"]))
+    return PackedSide(run, await packed(tx, run.id), await sampling(tx, run.id))
 
 
-async def _written(resources: Resources, tenant: UUID, runs: Sequence[Fields]) -> None:
+async def _written(resources: Resources, tenant: UUID, runs: Sequence[FinishedRun]) -> None:
     """Make and keep the reports that are not there; a run that was deleted meanwhile has none."""
     async with reading(resources.engine) as tx:
-        there = await store.reported(tx, [run["id"] for run in runs])
+        there = await store.reported(tx, [run.id for run in runs])
     for run in runs:
-        if run["id"] not in there:
-            await kept.read(resources, run["id"], tenant, "auto")
+        if run.id not in there:
+            await kept.read(resources, run.id, tenant, "auto")
 
 
 async def _reports(resources: Resources, tenant: UUID, picked: Chosen, kind: RaterKind | None) -> dict[UUID, str]:
     """The stored report of each run, if it shows the raters that count; else one that does."""
     await _written(resources, tenant, picked.runs)
     async with reading(resources.engine) as tx:
-        found = await store.documents(tx, [run["id"] for run in picked.runs])
+        found = await store.documents(tx, [run.id for run in picked.runs])
         shown = await store.reported(tx, list(found))
     for run_id in found:
         if kind is not None and shown.get(run_id) != kind:
@@ -149,8 +150,8 @@ async def _reports(resources: Resources, tenant: UUID, picked: Chosen, kind: Rat
     return found
 
 
-async def _contender(tx: AsyncConnection, run: Fields, kind: RaterKind | None, report: str | None) -> Contender:
-    return Contender(dict(run), Packed() if kind is None else await packed(tx, run["id"]), report)
+async def _contender(tx: AsyncConnection, run: FinishedRun, kind: RaterKind | None, report: str | None) -> Contender:
+    return Contender(run, Packed() if kind is None else await packed(tx, run.id), report)
 
 
 def _answer(found: computing.Body, headers: dict[str, str] | None = None) -> Response:

@@ -1,19 +1,18 @@
 """What was imported into a run, by whom and when: kept with the ratings, shown with all that rests on them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import ImportedRatings, Report
+from esrp.api import ImportedRatings, RaterKind, Report, Sampling
 from esrp.imported import LISTED, ImportTotals, sentences
-from services.kit.db import row, rows
+from services.kit.db import many, row
 from services.kit.ids import encode
 
-Fields: TypeAlias = RowMapping | Mapping[str, Any]
 Unit: TypeAlias = Literal["dialogue", "batch"]
 
 # Of `analytics.ratings t` or `diversity_ratings t` and `gateway.runs_v1 r`: where judges of the service rate a run, no
@@ -35,6 +34,35 @@ class Imports:
 
     newest: Sequence[ImportedRatings]
     totals: ImportTotals
+
+
+@dataclass(frozen=True, slots=True)
+class _Imported:
+    """A row of ``analytics.imports``: what one import brought of one rater."""
+
+    rater: str
+    kind: RaterKind
+    unit: Unit
+    rows: int
+    replaced: int
+    sampling: Sampling | None
+    key_id: UUID | None
+    key_name: str | None
+    at: datetime
+
+    def out(self) -> ImportedRatings:
+        """As clients see it."""
+        return ImportedRatings(
+            rater=self.rater,
+            kind=self.kind,
+            unit=self.unit,
+            rows=self.rows,
+            replaced=self.replaced,
+            sampling=self.sampling,
+            at=self.at,
+            by=None if self.key_id is None else encode("key", self.key_id),
+            by_name=self.key_name,
+        )
 
 
 # --- keeping ----------------------------------------------------------------------------------------------------------
@@ -71,8 +99,8 @@ DECLARED = """, kept AS (
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-async def of_run(tx: AsyncConnection, run: Fields) -> Imports:
-    """What was imported into the run."""
+async def of_run(tx: AsyncConnection, run_id: UUID, *, judged: bool) -> Imports:
+    """What was imported into the run; where it is ``judged`` here, no import speaks for a judge."""
     total = await row(
         tx,
         """
@@ -81,28 +109,23 @@ async def of_run(tx: AsyncConnection, run: Fields) -> Imports:
             coalesce(sum(replaced), 0)::int AS replaced, count(sampling) AS sampled
         FROM analytics.imports WHERE run_id = :run
         """,
-        run=run["id"],
+        run=run_id,
     )
     assert total is not None
-    newest = await _newest(tx, run["id"]) if total["times"] else []
-    return Imports(newest, ImportTotals(**total, left_out=bool(run["judges"]) and total["judge"] > 0))
+    newest = await _newest(tx, run_id) if total["times"] else []
+    return Imports(newest, ImportTotals(**total, left_out=judged and total["judge"] > 0))
 
 
 async def _newest(tx: AsyncConnection, run_id: UUID) -> list[ImportedRatings]:
-    found = await rows(
+    found = await many(
         tx,
+        _Imported,
         "SELECT rater, kind, unit, rows, replaced, sampling, key_id, key_name, at FROM analytics.imports"
         " WHERE run_id = :run ORDER BY at DESC, import_id DESC, rater DESC, kind DESC LIMIT :listed",
         run=run_id,
         listed=LISTED,
     )
-    return [_shown(r) for r in reversed(found)]
-
-
-def _shown(r: RowMapping) -> ImportedRatings:
-    by = None if r["key_id"] is None else encode("key", r["key_id"])
-    same = {name: r[name] for name in ("rater", "kind", "unit", "rows", "replaced", "sampling", "at")}
-    return ImportedRatings(**same, by=by, by_name=r["key_name"])
+    return [one.out() for one in reversed(found)]
 
 
 # --- saying -----------------------------------------------------------------------------------------------------------

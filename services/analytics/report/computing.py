@@ -33,9 +33,13 @@ from services.analytics.figures.breakdown import Asked, Page, breakdown
 from services.analytics.figures.compare import Side, compare
 from services.analytics.figures.leaderboard import Entry, leaderboard
 from services.analytics.report import replies
-from services.analytics.report.build import Material, build
+from services.analytics.report.agreements import Agreed
+from services.analytics.report.build import build
+from services.analytics.report.material import Material
 from services.analytics.report.packed import Packed
-from services.analytics.store import Agreed, Fields
+from services.analytics.report.played import Dialogue, Scenario
+from services.analytics.report.store import Counted
+from services.analytics.runs import FinishedRun, Run
 from services.kit.bulk import Rows
 
 JSON = "application/json"
@@ -61,24 +65,16 @@ class Given:
     ``wording`` is what was counted of its replies before, as it is stored; ``complete``: all replies are there.
     """
 
-    run: Mapping[str, Any]
+    run: Run
     dialogues: Rows
     scenarios: Rows
     ratings: Packed
     sampling: Rows
     batches: Sequence[BatchRating]
-    wording: Mapping[str, Any] | None
+    wording: Counted | None
     raters: Choice
     complete: bool
     changes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What was counted of replies, to be kept with their hash."""
-
-    texts_sha256: str
-    document: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +91,16 @@ class Written:
 
 def report(given: Given) -> Written:
     """The report of what is given. Of an open run's replies their form alone is looked at."""
-    run, dialogues, scenarios = given.run, list(given.dialogues), list(given.scenarios)
+    run, dialogues, scenarios = given.run, given.dialogues.of(Dialogue), given.scenarios.of(Scenario)
     of, new = replies.NOTHING, None
     if not given.complete:
-        of = replies.form_of(dialogues, run["language"])
+        of = replies.form_of(dialogues, run.language)
     else:
-        sha256 = replies.texts_sha256(dialogues, run["language"])
-        if given.wording is not None and given.wording["texts_sha256"] == sha256:
-            of = replies.loaded(given.wording["document"])
+        sha256 = replies.texts_sha256(dialogues, run.language)
+        if given.wording is not None and given.wording.texts_sha256 == sha256:
+            of = replies.loaded(given.wording.document)
         else:
-            of = replies.counted(dialogues, scenarios, run["language"])
+            of = replies.counted(dialogues, scenarios, run.language)
             new = Counted(sha256, of.document())
     material = Material(
         run=run,
@@ -121,11 +117,11 @@ def report(given: Given) -> Written:
     return Written(document, limits, made.report.sha256, made.ratings_sha256, made.agreed, new)
 
 
-def words(dialogues: Rows, scenarios: Rows, run: Fields) -> Counted:
+def words(dialogues: Rows, scenarios: Rows, run: Run) -> Counted:
     """What is counted of a run's replies."""
-    played = list(dialogues)
-    found = replies.counted(played, list(scenarios), run["language"])
-    return Counted(replies.texts_sha256(played, run["language"]), found.document())
+    played = dialogues.of(Dialogue)
+    found = replies.counted(played, scenarios.of(Scenario), run.language)
+    return Counted(replies.texts_sha256(played, run.language), found.document())
 
 
 def agreements(ratings: Packed) -> dict[Agreed, dict[str, Any]]:
@@ -155,11 +151,9 @@ def _agreement(kind: RaterKind, found: Agreement) -> AgreementOut:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def metrics(
-    run: Fields, ratings: Packed, scenarios: Rows, by: GroupBy, asked: Asked, page: Page, format: Format
-) -> Body:
+def metrics(run: Run, ratings: Packed, scenarios: Rows, by: GroupBy, asked: Asked, page: Page, format: Format) -> Body:
     """The run's scores by group."""
-    found = breakdown(run, ratings.by_kind(), list(scenarios), by, asked, page)
+    found = breakdown(run, ratings.by_kind(), scenarios.of(Scenario), by, asked, page)
     if format == "json":
         return replace(_json(found), count=found.count)
     return Body(whole(tables.metrics_rows(found), tables.METRICS, format), TYPES[format], found.count)
@@ -169,7 +163,7 @@ def metrics(
 class PackedSide:
     """A run to compare, as it was read."""
 
-    run: Mapping[str, Any]
+    run: Run
     ratings: Packed
     sampling: Rows
 
@@ -183,26 +177,26 @@ def comparison(candidate: PackedSide, baseline: PackedSide, asked: Choice) -> Bo
     return _json(compare(candidate.side(), baseline.side(), asked))
 
 
-def series(runs: Sequence[Fields], reports: Mapping[UUID, str], format: Format) -> Body:
+def series(runs: Sequence[FinishedRun], reports: Mapping[UUID, str], format: Format) -> Body:
     """A point for each run that has a report."""
-    found = Series(data=[_point(run, reports[run["id"]]) for run in runs if run["id"] in reports])
+    found = Series(data=[_point(run, reports[run.id]) for run in runs if run.id in reports])
     if format == "json":
         return _json(found)
     return Body(whole(tables.series_rows(found), tables.SERIES, format), TYPES[format])
 
 
-def _point(run: Fields, document: str) -> SeriesPoint:
+def _point(run: FinishedRun, document: str) -> SeriesPoint:
     report = Report.model_validate_json(document)
     return SeriesPoint(
         run=report.run,
-        name=run["name"],
+        name=run.name,
         suite=report.suite,
         candidate=report.candidate,
-        judges=run["judges"],
+        judges=run.judges,
         raters=report.raters,
-        status=run["status"],
-        labels=run["labels"],
-        created_at=run["created_at"],
+        status=run.status,
+        labels=run.labels,
+        created_at=run.created_at,
         overall=report.overall,
         dimensions=report.dimensions,
         metrics=report.metrics,
@@ -213,7 +207,7 @@ def _point(run: Fields, document: str) -> SeriesPoint:
 class Contender:
     """A run that is to be ranked, as it was read, and its report by the raters that count."""
 
-    run: Mapping[str, Any]
+    run: FinishedRun
     ratings: Packed
     report: str | None
 

@@ -3,18 +3,19 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import FINAL, AgreementOut, Choice, Report
 from esrp.diversity import prepare
 from esrp.limits import Limit, loaded
-from services.analytics import store
-from services.analytics.report import computing
+from services.analytics import rated
+from services.analytics.ratings import diversity_ratings, sampling
+from services.analytics.report import agreements, computing, played, store
 from services.analytics.report.computing import Given, Written
 from services.analytics.report.packed import packed
+from services.analytics.report.store import KeptReport
 from services.analytics.resources import Resources
-from services.analytics.store import Fields
+from services.analytics.runs import Run, run_of
 from services.analytics.takeover import take_over
 from services.kit.aside import Aside, unless_too_much
 from services.kit.db import reading
@@ -26,7 +27,7 @@ TRIES = 3  # that a report is made anew because its ratings changed while it was
 class Read:
     """A run as far as its judges' cards need it, and its report, whose ``limits`` are not in words yet."""
 
-    run: Fields
+    run: Run | KeptReport
     report: Report
     limits: tuple[Limit, ...]
 
@@ -36,10 +37,10 @@ async def read(resources: Resources, run_id: UUID, tenant_id: UUID, raters: Choi
     async with reading(resources.engine) as tx:
         if raters == "auto" and (kept := await store.report(tx, run_id, tenant_id)) is not None:
             return _loaded(kept)
-        run = await store.run(tx, run_id, tenant_id)
+        run = await run_of(tx, run_id, tenant_id)
     if run is None:
         return None
-    if raters == "auto" and run["status"] in FINAL:
+    if raters == "auto" and run.status in FINAL:
         async with resources.turn(run_id):  # whoever waits finds what the first has made
             async with reading(resources.engine) as tx:
                 kept = await store.report(tx, run_id, tenant_id)
@@ -54,7 +55,7 @@ async def read(resources: Resources, run_id: UUID, tenant_id: UUID, raters: Choi
         return await _with_agreement(tx, run, written)
 
 
-async def summarise(resources: Resources, run: Fields, aside: Aside, *, patient: bool = True) -> Read:
+async def summarise(resources: Resources, run: Run, aside: Aside, *, patient: bool = True) -> Read:
     """Take over what the judges said, make the report of the run and keep it.
 
     Nothing is locked while it is made. If the ratings change meanwhile it is made again, and not kept in the end.
@@ -62,14 +63,14 @@ async def summarise(resources: Resources, run: Fields, aside: Aside, *, patient:
     async with aside.slot(patient=patient) as do:
         for left in reversed(range(TRIES)):
             async with resources.engine.begin() as tx:
-                await store.lock(tx, run["id"])
-                if await take_over(tx, run["id"]):
-                    await store.drop_reports(tx, [run["id"]])
+                await rated.lock(tx, run.id)
+                if await take_over(tx, run.id):
+                    await rated.drop_reports(tx, [run.id])
                 given = await _given(tx, run, "auto", complete=True)
             written = await do(computing.report, given)
             async with resources.engine.begin() as tx:
-                await store.lock(tx, run["id"])
-                current = await store.changes(tx, run["id"]) == given.changes
+                await rated.lock(tx, run.id)
+                current = await rated.changes(tx, run.id) == given.changes
                 await _keep(tx, run, written, current=current)
                 if current or not left:
                     break
@@ -83,20 +84,20 @@ async def count_words(resources: Resources, run_id: UUID) -> None:
     Until then the process that will do it is made ready.
     """
     async with reading(resources.engine) as tx:
-        run = await store.run(tx, run_id)
+        run = await run_of(tx, run_id)
         if run is None or await store.wording(tx, run_id) is not None:
             return
-        played = await store.is_played(tx, run_id)
+        is_over = await played.is_played(tx, run_id)
     async with resources.turn(run_id), resources.reports.slot(patient=True) as do:
-        if not played:
-            return await do(prepare, run["language"])
+        if not is_over:
+            return await do(prepare, run.language)
         async with reading(resources.engine) as tx:
             if await store.wording(tx, run_id) is not None:
                 return
-            dialogues, scenarios = await store.dialogues(tx, run_id), await store.scenarios(tx, run["suite_id"])
-        counted = await do(computing.words, dialogues, scenarios, dict(run))
+            dialogues, scenarios = await played.dialogues(tx, run_id), await played.scenarios(tx, run.suite_id)
+        counted = await do(computing.words, dialogues, scenarios, run)
         async with resources.engine.begin() as tx:
-            await store.save_wording(tx, run, counted.texts_sha256, counted.document)
+            await store.save_wording(tx, run, counted)
 
 
 async def agree(resources: Resources, run_id: UUID) -> None:
@@ -107,68 +108,68 @@ async def agree(resources: Resources, run_id: UUID) -> None:
     """
     async with resources.figures.slot(patient=True) as do:
         async with resources.engine.begin() as tx:
-            run = await store.run(tx, run_id)
-            if run is None or await store.agreed(tx, run_id):
+            run = await run_of(tx, run_id)
+            if run is None or await agreements.agreed(tx, run_id):
                 return
-            changes = await store.changes(tx, run_id)
+            changes = await rated.changes(tx, run_id)
             ratings = await packed(tx, run_id)
         found = await unless_too_much(do(computing.agreements, ratings))
     async with resources.engine.begin() as tx:
         for of, document in (found or {}).items():
-            await store.save_agreement(tx, run, of, document)
-        await store.mark_agreed(tx, run_id, changes)
+            await agreements.save_agreement(tx, run, of, document)
+        await agreements.mark_agreed(tx, run_id, changes)
 
 
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-async def _given(tx: AsyncConnection, run: Fields, raters: Choice, *, complete: bool = False) -> Given:
-    run_id = run["id"]
-    changes = await store.changes(tx, run_id)  # first: what changes after it makes the report outdated
-    complete = complete or run["status"] in FINAL or run["phase"] == "analysing"
+async def _given(tx: AsyncConnection, run: Run, raters: Choice, *, complete: bool = False) -> Given:
+    run_id = run.id
+    changes = await rated.changes(tx, run_id)  # first: what changes after it makes the report outdated
+    complete = complete or run.status in FINAL or run.phase == "analysing"
     kept = await store.wording(tx, run_id) if complete else None
     return Given(
-        run=dict(run),
-        dialogues=await store.dialogues(tx, run_id),
-        scenarios=await store.scenarios(tx, run["suite_id"]),
+        run=run,
+        dialogues=await played.dialogues(tx, run_id),
+        scenarios=await played.scenarios(tx, run.suite_id),
         ratings=await packed(tx, run_id),
-        sampling=await store.sampling(tx, run_id),
-        batches=await store.diversity_ratings(tx, run_id),
-        wording=None if kept is None else dict(kept),
+        sampling=await sampling(tx, run_id),
+        batches=await diversity_ratings(tx, run_id),
+        wording=kept,
         raters=raters,
         complete=complete,
         changes=changes,
     )
 
 
-async def _keep(tx: AsyncConnection, run: Fields, written: Written, *, current: bool) -> None:
+async def _keep(tx: AsyncConnection, run: Run, written: Written, *, current: bool) -> None:
     """The report if it is of the ratings of now, and in any case what was counted of the replies."""
     if current:
         await store.save_report(
             tx, run, written.document, written.limits, written.ratings_sha256, written.sha256, written.agreed
         )
     if written.counted is not None:
-        await store.save_wording(tx, run, written.counted.texts_sha256, written.counted.document)
+        await store.save_wording(tx, run, written.counted)
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------
 
 
-def _loaded(kept: RowMapping) -> Read:
+def _loaded(kept: KeptReport) -> Read:
     """A stored report, with the run's status of now and the agreement of its ratings, if that is known."""
-    agreed = kept["agreement"]
+    agreed = kept.agreement
     now = {
-        "status": kept["status"],
+        "status": kept.status,
         "agreement": None if agreed is None else AgreementOut.model_validate_json(agreed),
     }
-    report = Report.model_validate_json(kept["document"]).model_copy(update=now)
-    return Read(kept, report, loaded(kept["limits"]))
+    report = Report.model_validate_json(kept.document).model_copy(update=now)
+    return Read(kept, report, loaded(kept.limits))
 
 
-async def _with_agreement(tx: AsyncConnection, run: Fields, written: Written) -> Read:
+async def _with_agreement(tx: AsyncConnection, run: Run, written: Written) -> Read:
     report, limits = Report.model_validate_json(written.document), loaded(written.limits)
     if written.agreed is None:
         return Read(run, report, limits)
-    found = await store.agreement(tx, run["id"], written.agreed)
+    found = await agreements.agreement(tx, run.id, written.agreed)
     agreement = None if found is None else AgreementOut.model_validate(found)
     return Read(run, report.model_copy(update={"agreement": agreement}), limits)

@@ -11,7 +11,7 @@ from esrp.diversity import Form, Reply, batches, form, opening_diversity
 from esrp.metrics import Language
 from esrp.stats import Interval
 from esrp.stats.diversity import DiversityScore, counted_diversity
-from services.analytics.store import Fields
+from services.analytics.report.played import Dialogue, Scenario
 
 VERSION = "esrp-wording-1"  # changes whenever the same replies would give other numbers
 
@@ -35,21 +35,21 @@ class Wording:
 NOTHING = Wording(Form(0, None, None, None, None))
 
 
-def texts_sha256(dialogues: Iterable[Fields], language: Language) -> str:
+def texts_sha256(dialogues: Iterable[Dialogue], language: Language) -> str:
     """The hash of all replies and of where each belongs."""
     where = ("character", "scenario", "replicate", "position", "state", "replies")
-    kept = [[dialogue[name] for name in where] for dialogue in dialogues]
+    kept = [[getattr(dialogue, name) for name in where] for dialogue in dialogues]
     return hashlib.sha256(orjson.dumps([VERSION, language, kept])).hexdigest()
 
 
-def form_of(dialogues: Iterable[Fields], language: Language) -> Wording:
+def form_of(dialogues: Iterable[Dialogue], language: Language) -> Wording:
     """The form alone: a hundredth of the work."""
-    return Wording(form((reply for d in dialogues for reply in d["replies"] if reply is not None), language))
+    return Wording(form((reply for d in dialogues for reply in d.replies if reply is not None), language))
 
 
-def counted(dialogues: Sequence[Fields], scenarios: Sequence[Fields], language: Language) -> Wording:
+def counted(dialogues: Sequence[Dialogue], scenarios: Sequence[Scenario], language: Language) -> Wording:
     """Everything."""
-    groups = batches(_replies(dialogues, [scenario["id"] for scenario in scenarios]))
+    groups = batches(_replies(dialogues, [scenario.id for scenario in scenarios]))
     openings = opening_diversity(groups, language)
     values = {
         (batch.character, batch.number): value
@@ -68,12 +68,12 @@ def loaded(document: Mapping[str, Any]) -> Wording:
     return Wording(Form(**document["form"]), document["repeated"], opening)
 
 
-def _replies(dialogues: Iterable[Fields], scenarios: Sequence[str]) -> Iterator[Reply]:
+def _replies(dialogues: Iterable[Dialogue], scenarios: Sequence[str]) -> Iterator[Reply]:
     """Of the dialogues that were played to the end, in the order of the suite; own logs after it, in theirs."""
-    place = {id: number for number, id in enumerate(scenarios)}
+    place: dict[str | None, int] = {id: number for number, id in enumerate(scenarios)}
     for dialogue in dialogues:
-        if dialogue["state"] == "done":
-            beyond = len(scenarios) + dialogue["position"]
-            where = place.get(dialogue["scenario"], beyond)
-            for round, text in enumerate(dialogue["replies"], start=1):
-                yield Reply(dialogue["character"], where, round, text, dialogue["replicate"])
+        if dialogue.state == "done":
+            beyond = len(scenarios) + dialogue.position
+            where = place.get(dialogue.scenario, beyond)
+            for round, text in enumerate(dialogue.replies, start=1):
+                yield Reply(dialogue.character, where, round, text, dialogue.replicate)
