@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from threading import Lock
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from esrp.dialogue import normalise
 from esrp.metrics import Language
+
+T = TypeVar("T")
 
 BATCH = 10  # replies that are looked at together (paper 4.1)
 SMALLEST = 5  # a rest under it is left out
@@ -67,6 +69,20 @@ class Form:
     stage_directions: float | None
 
 
+class Counted(NamedTuple):
+    """What is counted of one reply: all that its form and its batch's opening diversity need.
+
+    ``size`` is in the unit of the limit, 0 for a blank reply; ``start`` are its first two letters, ``words`` those of
+    its first 46 code points.
+    """
+
+    size: int
+    emoji: bool
+    stage_direction: bool
+    start: str
+    words: Sequence[str]
+
+
 def batches(replies: Iterable[Reply]) -> tuple[Batch, ...]:
     """Each character's replies by tens, in the order of replicate, scenario and round; characters by their ids.
 
@@ -76,16 +92,17 @@ def batches(replies: Iterable[Reply]) -> tuple[Batch, ...]:
     there = [reply for reply in replies if reply.text is not None and normalise(reply.text)]
     ordered = sorted(there, key=lambda r: (r.character, r.replicate, r.scenario, r.round, r.text))
     return tuple(
-        batch
+        Batch(character, number, tuple(texts))
         for character, spoken in groupby(ordered, key=lambda reply: reply.character)
-        for batch in _by_tens(character, [reply.text for reply in spoken if reply.text is not None])
+        for number, texts in by_tens([reply.text for reply in spoken if reply.text is not None])
     )
 
 
-def _by_tens(character: str, texts: Sequence[str]) -> Iterator[Batch]:
-    for number, start in enumerate(range(0, len(texts), BATCH), start=1):
-        if len(texts) - start >= SMALLEST:
-            yield Batch(character, number, tuple(texts[start : start + BATCH]))
+def by_tens(replies: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+    """A character's replies in batches, each with its number from 1; a rest under five is left out."""
+    for number, start in enumerate(range(0, len(replies), BATCH), start=1):
+        if len(replies) - start >= SMALLEST:
+            yield number, replies[start : start + BATCH]
 
 
 def batch_count(replies: int) -> int:
@@ -96,18 +113,34 @@ def batch_count(replies: int) -> int:
 # --- openings ---------------------------------------------------------------------------------------------------------
 
 
-def opening_diversity(batches: Iterable[Batch], language: Language) -> Opening:
-    """Distinct-2 over the words of the first 46 code points, mean over batches.
+def counted(text: str, language: Language) -> Counted:
+    """What is counted of a reply.
 
     In Chinese the words are jieba's (the extra ``analytics``; without it ``ModuleNotFoundError`` says so); in English
     they are lower-cased. Punctuation is no word. Texts are NFKC.
     """
+    text = normalise(text)
     words = _chinese_words if language == "zh" else _english_words
-    normal = [[normalise(text) for text in batch.texts] for batch in batches]
-    values = tuple(_distinct_pairs([words(text[:OPENING]) for text in texts]) for texts in normal)
+    return Counted(
+        size=len(text.split()) if language == "en" else len(text),
+        emoji=has_emoji(text),
+        stage_direction=_has_words_between(text),
+        start="".join(found[0] for found in islice(_LETTER.finditer(text), 2)).lower(),
+        words=words(text[:OPENING]),
+    )
+
+
+def opening_diversity(batches: Iterable[Batch], language: Language) -> Opening:
+    """Distinct-2 over the words of the first 46 code points, mean over batches; see ``counted`` for the words."""
+    return opening_of([[counted(text, language) for text in batch.texts] for batch in batches])
+
+
+def opening_of(batches: Sequence[Sequence[Counted]]) -> Opening:
+    """The same of replies that were counted before."""
+    values = tuple(_distinct_pairs([reply.words for reply in batch]) for batch in batches)
     known = [value for value in values if value is not None]
     mean = math.fsum(known) / len(known) if known else None
-    return Opening(mean, len(known), values, _repeated(normal))
+    return Opening(mean, len(known), values, _repeated(batches))
 
 
 def prepare(language: Language) -> None:
@@ -123,15 +156,11 @@ def _distinct_pairs(openings: Iterable[Sequence[str]]) -> float | None:
     return len(set(pairs)) / len(pairs) if pairs else None
 
 
-def _repeated(batches: Iterable[Sequence[str]]) -> float | None:
+def _repeated(batches: Iterable[Sequence[Counted]]) -> float | None:
     """The share of replies whose first two letters an earlier reply of the batch has; one without letters is none."""
-    openings = [[start for text in texts if (start := _first_letters(text))] for texts in batches]
+    openings = [[reply.start for reply in batch if reply.start] for batch in batches]
     count = sum(map(len, openings))
     return sum(len(starts) - len(set(starts)) for starts in openings) / count if count else None
-
-
-def _first_letters(text: str) -> str:
-    return "".join(_LETTER.findall(text)[:2]).lower()
 
 
 def _english_words(text: str) -> list[str]:
@@ -185,14 +214,17 @@ _ENGLISH_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
 def form(texts: Iterable[str], language: Language) -> Form:
     """The shares of replies inside the length that is asked for, with an emoji, with a stage direction; all NFKC."""
-    replies = [normalise(text) for text in texts]
-    sizes = [len(reply.split()) if language == "en" else len(reply) for reply in replies]
+    return form_of([counted(text, language) for text in texts])
+
+
+def form_of(replies: Sequence[Counted]) -> Form:
+    """The same of replies that were counted before."""
     return Form(
         replies=len(replies),
-        inside=_share([SHORTEST <= size <= LONGEST for size in sizes]),
-        median=statistics.median(sizes) if sizes else None,
-        emoji=_share([has_emoji(reply) for reply in replies]),
-        stage_directions=_share([has_stage_direction(reply) for reply in replies]),
+        inside=_share([SHORTEST <= reply.size <= LONGEST for reply in replies]),
+        median=statistics.median(reply.size for reply in replies) if replies else None,
+        emoji=_share([reply.emoji for reply in replies]),
+        stage_directions=_share([reply.stage_direction for reply in replies]),
     )
 
 
@@ -206,7 +238,11 @@ def has_stage_direction(text: str) -> bool:
 
     A face such as ``(´・ω・`)``, a number and ``**bold**`` are none; an aside in parentheses cannot be told from one.
     """
-    return any(_WORDS.search(between) for between in _BETWEEN.findall(normalise(text)))
+    return _has_words_between(normalise(text))
+
+
+def _has_words_between(text: str) -> bool:
+    return any(_WORDS.search(between) for between in _BETWEEN.findall(text))
 
 
 def _share(marks: Collection[bool]) -> float | None:

@@ -8,6 +8,7 @@ A message is a doorbell: it carries ids, says that there may be work, and may be
     judge      ── StoreRatings ─▶ analytics    verdicts were saved: take over their scores
     any        ── AdvanceRun ───▶ gateway      a run may have moved on
     any        ── DiversitySlice ▶ judge       replies were given: rate how varied each ten of a character are
+    analytics  ── CountReplies ─▶ analytics    many dialogues were played: count what their replies are like
     gateway    ── SummariseRun ─▶ analytics    everything is rated: write the report
     gateway    ── GiveVerdict ──▶ gateway      a run with a gate has its report: hold it against that
     analytics  ── MeasureAgreement ▶ analytics ratings changed: compute how much the run's raters agree
@@ -47,6 +48,12 @@ class DiversitySlice(Job):
 
 class StoreRatings(Job):
     """Take over the verdicts' scores."""
+
+    to: ClassVar = "analytics"
+
+
+class CountReplies(Job):
+    """Count what was replied."""
 
     to: ClassVar = "analytics"
 

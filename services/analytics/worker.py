@@ -12,13 +12,13 @@ from services.analytics.cards import measure
 from services.analytics.cards.store import mark, mark_deleted, marked
 from services.analytics.gates import given
 from services.analytics.rated import drop_reports, lock
-from services.analytics.report import kept
+from services.analytics.report import counting, kept
 from services.analytics.report.agreements import without_agreement
 from services.analytics.report.store import is_reported
 from services.analytics.resources import Resources
 from services.analytics.runs import OF_A_RUN, run_of
 from services.analytics.takeover import is_rated, open_work, take_over
-from services.jobs import AdvanceRun, MeasureAgreement, MeasureJudges, StoreRatings, SummariseRun
+from services.jobs import AdvanceRun, CountReplies, MeasureAgreement, MeasureJudges, StoreRatings, SummariseRun
 from services.kit.queue import Job
 from services.kit.worker import Handler, coalesced
 from services.work.claims import forget_deleted
@@ -34,6 +34,7 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
     """What is done for each message."""
     return {
         StoreRatings: coalesced(partial(store_ratings, resources), at_once=TAKEN_OVER_AT_ONCE),
+        CountReplies: coalesced(partial(kept.count, resources)),
         SummariseRun: partial(summarise_run, resources),
         MeasureAgreement: partial(kept.agree, resources),
         MeasureJudges: partial(measure.measure_judges, resources),
@@ -64,13 +65,13 @@ async def store_ratings(resources: Resources, run_id: UUID) -> bool:
             return False
         await drop_reports(tx, [run_id])
         is_last = await is_rated(tx, run_id)
+        many_played = not is_last and await counting.is_due(tx, run_id)
     RATINGS.inc(taken.ratings)
     log.info("ratings.stored", run_id=str(run_id), ratings=taken.ratings)
     if is_last:
         await _summarise(resources, run_id)
     else:
-        await resources.queue.ring(AdvanceRun(run_id))
-        await kept.count_words(resources, run_id)
+        await resources.queue.ring(AdvanceRun(run_id), *[CountReplies(run_id)] * many_played)
     return False
 
 

@@ -11,6 +11,7 @@ import pytest
 from esrp.api import Report
 from services.analytics import exports
 from services.analytics.report import kept
+from services.analytics.runs import OF_A_RUN
 from services.analytics.worker import handlers, look_around, store_ratings
 from services.jobs import MeasureAgreement
 from services.kit.ids import encode
@@ -84,7 +85,7 @@ async def test_diversity_that_nobody_rated_is_counted_and_is_no_score(world: Wor
     assert (found["diversity"]["kind"], found["diversity"]["scale"]) == ("automatic", [0, 1])
     assert found["form"]["repeated_openings"] == 0.9  # all replies are the same, ten a batch
     assert any("counted from how replies open" in limit for limit in found["limits"])
-    assert await world.count("analytics.wordings") == 1
+    assert await world.count("analytics.replies") == 15
 
 
 async def test_what_was_counted_of_replies_moves_no_hash(world: World) -> None:
@@ -232,8 +233,8 @@ async def test_a_deleted_run_leaves_nothing(world: World) -> None:
     await world.db.execute("INSERT INTO gateway.deletions (run_id, tenant_id) VALUES ($1, $2)", run, TENANT)
     await world.db.execute("DELETE FROM gateway.runs WHERE id = $1", run)
     await look_around(world.resources)
-    for table in ("ratings", "reports", "diversity_ratings", "rated", "agreements", "wordings"):
-        assert await world.count(f"analytics.{table}") == 0, table
+    for table in OF_A_RUN:
+        assert await world.count(table) == 0, table
 
 
 # --- reports under change ---------------------------------------------------------------------------------------------

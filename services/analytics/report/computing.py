@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from esrp import diversity
 from esrp.api import (
     AgreementOut,
     AlphaByCharacter,
@@ -23,6 +24,7 @@ from esrp.api import (
     SeriesPoint,
 )
 from esrp.limits import dumped
+from esrp.metrics import Language
 from esrp.render import tables
 from esrp.render.leaderboard import markdown
 from esrp.stats import Agreement, Ratings, agreement
@@ -32,13 +34,12 @@ from services.analytics.exports import TYPES, whole
 from services.analytics.figures.breakdown import Asked, Page, breakdown
 from services.analytics.figures.compare import Side, compare
 from services.analytics.figures.leaderboard import Entry, leaderboard
-from services.analytics.report import replies
 from services.analytics.report.agreements import Agreed
 from services.analytics.report.build import build
 from services.analytics.report.material import Material
 from services.analytics.report.packed import Packed
 from services.analytics.report.played import Dialogue, Scenario
-from services.analytics.report.store import Counted
+from services.analytics.report.replies import wording_of
 from services.analytics.runs import FinishedRun, Run
 from services.kit.bulk import Rows
 
@@ -62,7 +63,7 @@ class Body:
 class Given:
     """What a report is made of, as it was read at once; ``changes`` says how often its ratings had changed then.
 
-    ``wording`` is what was counted of its replies before, as it is stored; ``complete``: all replies are there.
+    ``complete``: all replies are there.
     """
 
     run: Run
@@ -71,7 +72,6 @@ class Given:
     ratings: Packed
     sampling: Rows
     batches: Sequence[BatchRating]
-    wording: Counted | None
     raters: Choice
     complete: bool
     changes: int
@@ -79,49 +79,36 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A report as it is stored; ``counted`` is there if it is new."""
+    """A report as it is stored."""
 
     document: bytes
     limits: bytes
     sha256: str
     ratings_sha256: str
     agreed: Agreed | None
-    counted: Counted | None
+
+
+def prepare(language: Language) -> None:
+    """Load all that a report of the language needs."""
+    diversity.prepare(language)
 
 
 def report(given: Given) -> Written:
     """The report of what is given. Of an open run's replies their form alone is looked at."""
     run, dialogues, scenarios = given.run, given.dialogues.of(Dialogue), given.scenarios.of(Scenario)
-    of, new = replies.NOTHING, None
-    if not given.complete:
-        of = replies.form_of(dialogues, run.language)
-    else:
-        sha256 = replies.texts_sha256(dialogues, run.language)
-        if given.wording is not None and given.wording.texts_sha256 == sha256:
-            of = replies.loaded(given.wording.document)
-        else:
-            of = replies.counted(dialogues, scenarios, run.language)
-            new = Counted(sha256, of.document())
     material = Material(
         run=run,
         dialogues=dialogues,
         scenarios=scenarios,
         ratings=given.ratings.by_kind(),
-        wording=of,
+        wording=wording_of(dialogues, scenarios, complete=given.complete),
         raters=given.raters,
         sampling=dict(given.sampling),
         batches=given.batches,
     )
     made = build(material)
     document, limits = made.report.model_dump_json().encode(), dumped(made.limits)
-    return Written(document, limits, made.report.sha256, made.ratings_sha256, made.agreed, new)
-
-
-def words(dialogues: Rows, scenarios: Rows, run: Run) -> Counted:
-    """What is counted of a run's replies."""
-    played = dialogues.of(Dialogue)
-    found = replies.counted(played, scenarios.of(Scenario), run.language)
-    return Counted(replies.texts_sha256(played, run.language), found.document())
+    return Written(document, limits, made.report.sha256, made.ratings_sha256, made.agreed)
 
 
 def agreements(ratings: Packed) -> dict[Agreed, dict[str, Any]]:

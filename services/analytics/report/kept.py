@@ -6,12 +6,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import FINAL, AgreementOut, Choice, Report
-from esrp.diversity import prepare
 from esrp.limits import Limit, loaded
 from services.analytics import rated
 from services.analytics.ratings import diversity_ratings, sampling
 from services.analytics.report import agreements, computing, played, store
 from services.analytics.report.computing import Given, Written
+from services.analytics.report.counting import count_replies
 from services.analytics.report.packed import packed
 from services.analytics.report.store import KeptReport
 from services.analytics.resources import Resources
@@ -48,6 +48,7 @@ async def read(resources: Resources, run_id: UUID, tenant_id: UUID, raters: Choi
                 return _loaded(kept)
             return await summarise(resources, run, resources.figures, patient=False)
     async with resources.figures.slot() as do:
+        await count_replies(resources.engine, do, run)
         async with resources.engine.begin() as tx:
             given = await _given(tx, run, raters)
         written = await do(computing.report, given)
@@ -61,6 +62,7 @@ async def summarise(resources: Resources, run: Run, aside: Aside, *, patient: bo
     Nothing is locked while it is made. If the ratings change meanwhile it is made again, and not kept in the end.
     """
     async with aside.slot(patient=patient) as do:
+        await count_replies(resources.engine, do, run)
         for left in reversed(range(TRIES)):
             async with resources.engine.begin() as tx:
                 await rated.lock(tx, run.id)
@@ -71,33 +73,26 @@ async def summarise(resources: Resources, run: Run, aside: Aside, *, patient: bo
             async with resources.engine.begin() as tx:
                 await rated.lock(tx, run.id)
                 current = await rated.changes(tx, run.id) == given.changes
-                await _keep(tx, run, written, current=current)
+                if current:
+                    await store.save_report(tx, run, written)
                 if current or not left:
                     break
     async with reading(resources.engine) as tx:
         return await _with_agreement(tx, run, written)
 
 
-async def count_words(resources: Resources, run_id: UUID) -> None:
-    """Look at the replies of a run once it is played, while its judges still rate: the report need not wait for that.
+async def count(resources: Resources, run_id: UUID) -> bool:
+    """Count what was replied in the run while it is played: its report will have less to do. All there was: ``False``.
 
-    Until then the process that will do it is made ready.
+    It also makes the process ready that the report will be made in.
     """
-    async with reading(resources.engine) as tx:
-        run = await run_of(tx, run_id)
-        if run is None or await store.wording(tx, run_id) is not None:
-            return
-        is_over = await played.is_played(tx, run_id)
-    async with resources.turn(run_id), resources.reports.slot(patient=True) as do:
-        if not is_over:
-            return await do(prepare, run.language)
+    async with resources.reports.slot(patient=True) as do:
         async with reading(resources.engine) as tx:
-            if await store.wording(tx, run_id) is not None:
-                return
-            dialogues, scenarios = await played.dialogues(tx, run_id), await played.scenarios(tx, run.suite_id)
-        counted = await do(computing.words, dialogues, scenarios, run)
-        async with resources.engine.begin() as tx:
-            await store.save_wording(tx, run, counted)
+            run = await run_of(tx, run_id)
+        if run is not None:
+            await do(computing.prepare, run.language)
+            await count_replies(resources.engine, do, run)
+    return False
 
 
 async def agree(resources: Resources, run_id: UUID) -> None:
@@ -127,7 +122,6 @@ async def _given(tx: AsyncConnection, run: Run, raters: Choice, *, complete: boo
     run_id = run.id
     changes = await rated.changes(tx, run_id)  # first: what changes after it makes the report outdated
     complete = complete or run.status in FINAL or run.phase == "analysing"
-    kept = await store.wording(tx, run_id) if complete else None
     return Given(
         run=run,
         dialogues=await played.dialogues(tx, run_id),
@@ -135,21 +129,10 @@ async def _given(tx: AsyncConnection, run: Run, raters: Choice, *, complete: boo
         ratings=await packed(tx, run_id),
         sampling=await sampling(tx, run_id),
         batches=await diversity_ratings(tx, run_id),
-        wording=kept,
         raters=raters,
         complete=complete,
         changes=changes,
     )
-
-
-async def _keep(tx: AsyncConnection, run: Run, written: Written, *, current: bool) -> None:
-    """The report if it is of the ratings of now, and in any case what was counted of the replies."""
-    if current:
-        await store.save_report(
-            tx, run, written.document, written.limits, written.ratings_sha256, written.sha256, written.agreed
-        )
-    if written.counted is not None:
-        await store.save_wording(tx, run, written.counted)
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------

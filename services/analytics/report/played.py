@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.bulk import Rows, copied
-from services.kit.db import row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialogue:
-    """A dialogue: how it ended, what the candidate replied, and how its verdicts ended, as far as there are any.
+    """A dialogue: how it ended, what was counted of the candidate's replies, and how its verdicts ended.
 
-    ``own_log``: it has no scenario of the suite. ``verdicts`` are states, or codes of errors.
+    ``own_log``: it has no scenario of the suite. ``replies`` are fields of ``Counted``, ``None`` before they were
+    counted; ``verdicts`` are states, or codes of errors.
     """
 
     id: str
@@ -25,7 +26,7 @@ class Dialogue:
     character: str
     scenario: str | None
     replicate: int
-    replies: Sequence[str | None]
+    replies: Sequence[Sequence[Any] | None] | None
     verdicts: Sequence[str] | None
 
 
@@ -40,15 +41,14 @@ class Scenario:
 
 
 async def dialogues(tx: AsyncConnection, run_id: UUID) -> Rows:
-    """The run's dialogues: how each ended, what the candidate replied, and how its verdicts ended."""
+    """The run's dialogues: how each ended, what was counted of its replies, and how its verdicts ended."""
     return await copied(
         tx,
         f"""
         SELECT to_json(x) FROM (
             SELECT d.id, d.state, d.error ->> 'code' AS error, d.scenario IS NULL AS own_log, d.position,
-                d.character, d.scenario, d.replicate, jsonb_path_query_array(d.turns, '$[*].assistant') AS replies,
-                v.verdicts
-            FROM generator.dialogues_v1 d LEFT JOIN (
+                d.character, d.scenario, d.replicate, c.counted AS replies, v.verdicts
+            FROM generator.dialogues_v1 d LEFT JOIN analytics.replies c ON c.dialogue_id = d.id LEFT JOIN (
                 SELECT dialogue_id, array_agg(DISTINCT coalesce(error ->> 'code', state)) AS verdicts
                 FROM judge.verdicts_v1 WHERE run_id = '{run_id}' GROUP BY dialogue_id) v ON v.dialogue_id = d.id
             WHERE d.run_id = '{run_id}' ORDER BY d.position) x
@@ -68,11 +68,3 @@ async def scenarios(tx: AsyncConnection, suite_id: UUID) -> Rows:
         WHERE u.id = '{suite_id}' ORDER BY s.place
         """,
     )
-
-
-async def is_played(tx: AsyncConnection, run_id: UUID) -> bool:
-    """Whether every dialogue of the run's plan has ended."""
-    sql = """
-        SELECT r.id FROM gateway.runs_v1 r WHERE r.id = :run AND (r.plan ->> 'dialogues')::int <= (
-            SELECT sum(t.done + t.failed) FROM generator.tallies_v1 t WHERE t.run_id = r.id)"""
-    return await row(tx, sql, run=run_id) is not None

@@ -1,19 +1,14 @@
 """What is counted of a candidate's replies: their form, and how their openings differ. It moves no score."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
 
-import orjson
-
-from esrp.diversity import Form, Reply, batches, form, opening_diversity
-from esrp.metrics import Language
-from esrp.stats import Interval
+from esrp.diversity import Counted, Form, by_tens, form_of, opening_of
 from esrp.stats.diversity import DiversityScore, counted_diversity
 from services.analytics.report.played import Dialogue, Scenario
-
-VERSION = "esrp-wording-1"  # changes whenever the same replies would give other numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,53 +22,49 @@ class Wording:
     repeated: float | None = None
     opening: DiversityScore | None = None
 
-    def document(self) -> dict[str, Any]:
-        """As it is stored."""
-        return asdict(self)
-
 
 NOTHING = Wording(Form(0, None, None, None, None))
 
 
-def texts_sha256(dialogues: Iterable[Dialogue], language: Language) -> str:
-    """The hash of all replies and of where each belongs."""
-    where = ("character", "scenario", "replicate", "position", "state", "replies")
-    kept = [[getattr(dialogue, name) for name in where] for dialogue in dialogues]
-    return hashlib.sha256(orjson.dumps([VERSION, language, kept])).hexdigest()
-
-
-def form_of(dialogues: Iterable[Dialogue], language: Language) -> Wording:
-    """The form alone: a hundredth of the work."""
-    return Wording(form((reply for d in dialogues for reply in d.replies if reply is not None), language))
-
-
-def counted(dialogues: Sequence[Dialogue], scenarios: Sequence[Scenario], language: Language) -> Wording:
-    """Everything."""
-    groups = batches(_replies(dialogues, [scenario.id for scenario in scenarios]))
-    openings = opening_diversity(groups, language)
+def wording_of(dialogues: Sequence[Dialogue], scenarios: Sequence[Scenario], *, complete: bool) -> Wording:
+    """Of all replies; of those that are not ``complete`` the form alone: more of them would make other batches."""
+    form = form_of([Counted(*reply) for dialogue in dialogues for reply in dialogue.replies or () if reply is not None])
+    if not complete:
+        return Wording(form)
+    groups = list(_batches(dialogues, [scenario.id for scenario in scenarios]))
+    openings = opening_of([group.replies for group in groups])
     values = {
-        (batch.character, batch.number): value
-        for batch, value in zip(groups, openings.values, strict=True)
+        (group.character, group.number): value
+        for group, value in zip(groups, openings.values, strict=True)
         if value is not None
     }
-    return Wording(form_of(dialogues, language).form, openings.repeated, counted_diversity(values))
+    return Wording(form, openings.repeated, counted_diversity(values))
 
 
-def loaded(document: Mapping[str, Any]) -> Wording:
-    """What ``document`` stored."""
-    opening = document["opening"]
-    if opening is not None:
-        intervals = {name: opening[name] and Interval(**opening[name]) for name in ("batch", "population")}
-        opening = DiversityScore(**{**opening, **intervals})
-    return Wording(Form(**document["form"]), document["repeated"], opening)
+class _Batch(NamedTuple):
+    character: str
+    number: int
+    replies: Sequence[Counted]
 
 
-def _replies(dialogues: Iterable[Dialogue], scenarios: Sequence[str]) -> Iterator[Reply]:
-    """Of the dialogues that were played to the end, in the order of the suite; own logs after it, in theirs."""
+def _batches(dialogues: Iterable[Dialogue], scenarios: Sequence[str]) -> Iterator[_Batch]:
+    """The batches that the judges see: each character's replies that are not blank, by tens."""
+    for character, spoken in groupby(sorted(_said(dialogues, scenarios), key=itemgetter(0, 1)), key=itemgetter(0)):
+        for number, replies in by_tens([reply for _, _, reply in spoken]):
+            yield _Batch(character, number, replies)
+
+
+def _said(
+    dialogues: Iterable[Dialogue], scenarios: Sequence[str]
+) -> Iterator[tuple[str, tuple[int, int, int], Counted]]:
+    """Character, place and reply of what was played to the end, by replicate, the suite's order and round.
+
+    Own logs stand after the suite's scenarios, in their order.
+    """
     place: dict[str | None, int] = {id: number for number, id in enumerate(scenarios)}
     for dialogue in dialogues:
         if dialogue.state == "done":
-            beyond = len(scenarios) + dialogue.position
-            where = place.get(dialogue.scenario, beyond)
-            for round, text in enumerate(dialogue.replies, start=1):
-                yield Reply(dialogue.character, where, round, text, dialogue.replicate)
+            where = place.get(dialogue.scenario, len(scenarios) + dialogue.position)
+            for round, reply in enumerate(dialogue.replies or (), start=1):
+                if reply is not None and (counted := Counted(*reply)).size:
+                    yield dialogue.character, (dialogue.replicate, where, round), counted

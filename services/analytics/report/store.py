@@ -1,4 +1,4 @@
-"""Reports as they are kept, and what was counted of a run's replies."""
+"""Reports as they are kept."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import FINAL, RaterKind, RunStatus
 from esrp.metrics import Language
-from services.analytics.report.agreements import Agreed
+from services.analytics.report.computing import Written
 from services.analytics.runs import Run
-from services.kit.db import count, json, one, row, rows
+from services.kit.db import count, one, row, rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +27,6 @@ class KeptReport:
     document: str
     limits: str
     agreement: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What was counted of replies, kept with their hash."""
-
-    texts_sha256: str
-    document: Mapping[str, Any]
 
 
 async def report(tx: AsyncConnection, run_id: UUID, tenant_id: UUID | None) -> KeptReport | None:
@@ -94,13 +86,10 @@ async def is_reported(tx: AsyncConnection, run_id: UUID, revision: int) -> bool:
 async def save_report(
     tx: AsyncConnection,
     run: Run,
-    document: bytes,
-    limits: bytes,
-    ratings_sha256: str,
-    sha256: str,
-    agreed: Agreed | None,
+    written: Written,
 ) -> None:
     """Keep the report of the run's revision, in place of any before; a reader of an old revision comes too late."""
+    agreed = written.agreed
     await count(
         tx,
         "INSERT INTO analytics.reports (run_id, tenant_id, revision, ratings_sha256, document, limits, sha256,"
@@ -113,31 +102,10 @@ async def save_report(
         run=run.id,
         tenant=run.tenant_id,
         revision=run.revision,
-        ratings=ratings_sha256,
-        document=document.decode(),
-        limits=limits.decode(),
-        sha256=sha256,
+        ratings=written.ratings_sha256,
+        document=written.document.decode(),
+        limits=written.limits.decode(),
+        sha256=written.sha256,
         kind=agreed.kind if agreed else None,
         agreement=agreed.ratings_sha256 if agreed else None,
-    )
-
-
-async def wording(tx: AsyncConnection, run_id: UUID) -> Counted | None:
-    """What was counted of the run's replies."""
-    return await one(
-        tx, Counted, "SELECT texts_sha256, document FROM analytics.wordings WHERE run_id = :run", run=run_id
-    )
-
-
-async def save_wording(tx: AsyncConnection, run: Run, counted: Counted) -> None:
-    """Keep what was counted of the run's replies."""
-    await count(
-        tx,
-        "INSERT INTO analytics.wordings (run_id, tenant_id, texts_sha256, document)"
-        " VALUES (:run, :tenant, :texts, CAST(:document AS json)) ON CONFLICT (run_id) DO UPDATE"
-        " SET texts_sha256 = excluded.texts_sha256, document = excluded.document, created_at = now()",
-        run=run.id,
-        tenant=run.tenant_id,
-        texts=counted.texts_sha256,
-        document=json(counted.document),
     )

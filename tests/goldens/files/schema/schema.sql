@@ -203,6 +203,20 @@ CREATE VIEW analytics.agreements_v1 WITH (security_invoker='true') AS
 ALTER VIEW analytics.agreements_v1 OWNER TO postgres;
 
 --
+-- Name: counted; Type: TABLE; Schema: analytics; Owner: postgres
+--
+
+CREATE TABLE analytics.counted (
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    upto xid8 NOT NULL
+)
+WITH (fillfactor='50');
+
+
+ALTER TABLE analytics.counted OWNER TO postgres;
+
+--
 -- Name: diversity_ratings; Type: TABLE; Schema: analytics; Owner: postgres
 --
 
@@ -381,6 +395,20 @@ CREATE VIEW analytics.ratings_v1 WITH (security_invoker='true') AS
 ALTER VIEW analytics.ratings_v1 OWNER TO postgres;
 
 --
+-- Name: replies; Type: TABLE; Schema: analytics; Owner: postgres
+--
+
+CREATE TABLE analytics.replies (
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    dialogue_id uuid NOT NULL,
+    counted json NOT NULL
+);
+
+
+ALTER TABLE analytics.replies OWNER TO postgres;
+
+--
 -- Name: reports; Type: TABLE; Schema: analytics; Owner: postgres
 --
 
@@ -440,21 +468,6 @@ CREATE TABLE analytics.unmeasured (
 
 
 ALTER TABLE analytics.unmeasured OWNER TO postgres;
-
---
--- Name: wordings; Type: TABLE; Schema: analytics; Owner: postgres
---
-
-CREATE TABLE analytics.wordings (
-    run_id uuid NOT NULL,
-    tenant_id uuid NOT NULL,
-    texts_sha256 text NOT NULL,
-    document json NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-);
-
-
-ALTER TABLE analytics.wordings OWNER TO postgres;
 
 --
 -- Name: api_keys; Type: TABLE; Schema: gateway; Owner: postgres
@@ -1606,6 +1619,14 @@ ALTER TABLE ONLY analytics.agreements
 
 
 --
+-- Name: counted counted_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
+--
+
+ALTER TABLE ONLY analytics.counted
+    ADD CONSTRAINT counted_pkey PRIMARY KEY (run_id);
+
+
+--
 -- Name: diversity_ratings diversity_ratings_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
 --
 
@@ -1654,6 +1675,14 @@ ALTER TABLE ONLY analytics.ratings
 
 
 --
+-- Name: replies replies_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
+--
+
+ALTER TABLE ONLY analytics.replies
+    ADD CONSTRAINT replies_pkey PRIMARY KEY (dialogue_id);
+
+
+--
 -- Name: reports reports_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
 --
 
@@ -1675,14 +1704,6 @@ ALTER TABLE ONLY analytics.taken
 
 ALTER TABLE ONLY analytics.unmeasured
     ADD CONSTRAINT unmeasured_pkey PRIMARY KEY (tenant_id);
-
-
---
--- Name: wordings wordings_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
---
-
-ALTER TABLE ONLY analytics.wordings
-    ADD CONSTRAINT wordings_pkey PRIMARY KEY (run_id);
 
 
 --
@@ -2055,6 +2076,13 @@ CREATE INDEX ix_ratings_human ON analytics.ratings USING btree (tenant_id, run_i
 --
 
 CREATE INDEX ix_ratings_imported_judges ON analytics.ratings USING btree (run_id) WHERE ((kind = 'judge'::text) AND (import_id IS NOT NULL));
+
+
+--
+-- Name: ix_replies_run_id; Type: INDEX; Schema: analytics; Owner: postgres
+--
+
+CREATE INDEX ix_replies_run_id ON analytics.replies USING btree (run_id);
 
 
 --
@@ -2523,6 +2551,13 @@ GRANT SELECT ON TABLE analytics.agreements_v1 TO esrp_gateway;
 
 
 --
+-- Name: TABLE counted; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.counted TO esrp_analytics;
+
+
+--
 -- Name: TABLE diversity_ratings; Type: ACL; Schema: analytics; Owner: postgres
 --
 
@@ -2797,6 +2832,13 @@ GRANT SELECT ON TABLE analytics.ratings_v1 TO esrp_gateway;
 
 
 --
+-- Name: TABLE replies; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.replies TO esrp_analytics;
+
+
+--
 -- Name: TABLE reports; Type: ACL; Schema: analytics; Owner: postgres
 --
 
@@ -2863,13 +2905,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.taken TO esrp_analytics;
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.unmeasured TO esrp_analytics;
-
-
---
--- Name: TABLE wordings; Type: ACL; Schema: analytics; Owner: postgres
---
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.wordings TO esrp_analytics;
 
 
 --
