@@ -12,8 +12,8 @@ from esrp.grid import Cell, Slot
 from esrp.metrics import Language
 from esrp.similarity import Likeness
 from services.generator.writing import Draft
-from services.kit.chat import Usage
 from services.kit.db import count, json, many, one, row, rows
+from services.kit.endpoint import Usage
 from services.work import claims
 from services.work.claims import alive, free
 from services.work.published import columns

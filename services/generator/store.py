@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.generator.roleplay import OpenTurn
-from services.kit.chat import Usage
 from services.kit.db import count, json, many, row, rows
+from services.kit.endpoint import Usage
 from services.work import claims
 from services.work.claims import alive, free, goes_on
 from services.work.published import PlayedRun
