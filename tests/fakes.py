@@ -11,7 +11,7 @@ from aiohttp import web
 
 from esrp.metrics import METRIC_IDS
 from services.generator.roleplay import OpenTurn, Scene
-from services.kit.chat import ChatError, Reply
+from services.kit.endpoint import ChatError, Reply
 from services.work.budget import Errand
 
 Answer = str | tuple[int, dict[str, Any]]

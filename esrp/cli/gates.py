@@ -39,6 +39,12 @@ class Files:
     junit: Path | None
     summary: Path | None
 
+    def where(self, *, gated: bool) -> "Files":
+        """These, where there is a verdict to write into them: ``gated``."""
+        if self.asked and not gated:
+            raise UsageFault("--junit and --summary write the verdict of a --gate that is waited for.")
+        return self
+
     def prepare(self) -> None:
         """Before anything is spent: take old verdicts away, and see that new ones can be written."""
         for path in self._paths:

@@ -1,41 +1,52 @@
 """Commands about runs: start, follow, read, stop."""
 
 import json
-import os
 from collections import deque
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from esrp.api import FINAL, CheckRequest, Report, Run, RunRequest
-from esrp.cli import gates, text, verdicts
+from esrp.cli import asked, gates, text, verdicts
+from esrp.cli.asked import (
+    DEFAULT_SUITE,
+    ApiKeyEnv,
+    BaseUrl,
+    CandidateKey,
+    Diversity,
+    FrozenFrom,
+    Judges,
+    Labels,
+    MaxCalls,
+    MaxConcurrency,
+    MaxCost,
+    MaxTokens,
+    Model,
+    Name,
+    Prices,
+    Replicates,
+    Rounds,
+    Sample,
+    Simulator,
+    Suite,
+    Transcript,
+)
 from esrp.cli.exits import INTERRUPTED, UNSUCCESSFUL, Stop, UsageFault
 from esrp.cli.figures import AnyRaters, WhoseOfAll
 from esrp.cli.options import DEFAULT_URL, ApiKey, AsJson, Url, connect
 from esrp.cli.progress import watch
 from esrp.client import Client, ConnectionFailed
-from esrp.errors import InvalidInput
 from esrp.policies import Policy
-from esrp.suite import faults
 
-DEFAULT_SUITE = "esrp-zh"
-
-BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", help="The bot's OpenAI-compatible endpoint, e.g. https://…/v1.")
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; nothing is stored or called.")]
+Probe = Annotated[bool, typer.Option("--probe", help="Print the plan, measured by ten dialogues.")]
+Reattach = Annotated[
+    bool, typer.Option("--reattach/--new", help="With labels: go on with the run of the same configuration.")
 ]
-Model = Annotated[str | None, typer.Option("--model", help="The model's name there.")]
-CandidateKey = Annotated[
-    str | None,
-    typer.Option("--candidate-key", envvar="ESRP_CANDIDATE_KEY", help="The endpoint's key.", show_default=False),
-]
-ApiKeyEnv = Annotated[str | None, typer.Option("--api-key-env", help="The variable that holds the endpoint's key.")]
-Simulator = Annotated[str | None, typer.Option("--simulator", help="The simulated user.  [default: default]")]
-Rounds = Annotated[int | None, typer.Option("--rounds", min=1, max=10, help="Rounds a dialogue.  [default: 2]")]
-MaxCalls = Annotated[int | None, typer.Option("--max-calls", min=1, help="Budget: calls over all models.")]
-MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Budget: tokens over all models.")]
-MaxCost = Annotated[float | None, typer.Option("--max-cost", min=0, help="Budget: money; needs --price.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run and print its report.")]
 
 
 class Format(StrEnum):
@@ -49,36 +60,26 @@ def run(
     model: Model = None,
     api_key_env: ApiKeyEnv = None,
     candidate_key: CandidateKey = None,
-    transcript: Annotated[str | None, typer.Option(help="Judge an imported transcript (trn_…) instead.")] = None,
-    suite: Annotated[
-        str | None, typer.Option(help=f"Name, or name@version.  [default: {DEFAULT_SUITE}]", show_default=False)
-    ] = None,
-    judge: Annotated[list[str] | None, typer.Option(metavar="NAME", help="May be repeated; `none`: no judges.")] = None,
+    transcript: Transcript = None,
+    suite: Suite = None,
+    judge: Judges = None,
     simulator: Simulator = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="Play only so many dialogues.")] = None,
+    sample: Sample = None,
     rounds: Rounds = None,
-    replicates: Annotated[int | None, typer.Option(min=1, max=20, help="Play each so often.  [default: 1]")] = None,
-    diversity: Annotated[
-        bool | None,
-        typer.Option("--diversity/--no-diversity", help="Have replies rated by tens, too.  [default: diversity]"),
-    ] = None,
-    label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="May be repeated.")] = None,
-    name: Annotated[str | None, typer.Option(help="What to call the run.")] = None,
-    max_concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight.  [default: 64]")] = None,
-    frozen: Annotated[str | None, typer.Option(help="Take the user's later turns from a transcript (trn_…).")] = None,
+    replicates: Replicates = None,
+    diversity: Diversity = None,
+    label: Labels = None,
+    name: Name = None,
+    max_concurrency: MaxConcurrency = None,
+    frozen: FrozenFrom = None,
     max_calls: MaxCalls = None,
     max_tokens: MaxTokens = None,
     max_cost: MaxCost = None,
-    price: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ROLE=PROMPT,COMPLETION", help="Money per million tokens, e.g. candidate=0.5,1.5."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; nothing is stored or called.")] = False,
-    probe: Annotated[bool, typer.Option("--probe", help="Print the plan, measured by ten dialogues.")] = False,
-    reattach: Annotated[
-        bool, typer.Option("--reattach/--new", help="With labels: go on with the run of the same configuration.")
-    ] = True,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run and print its report.")] = True,
+    price: Prices = None,
+    dry_run: DryRun = False,
+    probe: Probe = False,
+    reattach: Reattach = True,
+    wait: Wait = True,
     gate: gates.Gate = None,
     junit: gates.Junit = None,
     summary: gates.Summary = None,
@@ -87,43 +88,36 @@ def run(
     api_key: ApiKey = None,
 ) -> None:
     """Benchmark a bot, or judge a transcript, and print the report. With a gate the exit code is its verdict."""
-    if transcript and suite is None:
-        raise UsageFault("--transcript needs --suite: the one that it was imported for, e.g. chatanime.")
-    files = gates.Files(junit, summary)
-    if files.asked and (gate is None or not wait):
-        raise UsageFault("--junit and --summary write the verdict of a --gate that is waited for.")
-    candidate = _candidate(base_url, model, candidate_key, api_key_env, transcript, max_concurrency)
-    policy = gates.chosen(gate)
-    request = _valid(
-        RunRequest,
-        _given(
-            suite=suite or DEFAULT_SUITE,
-            candidate=candidate,
-            name=name,
-            judges=_judges(judge),
-            simulator=simulator,
-            rounds=rounds,
-            replicates=replicates,
-            diversity=diversity,
-            sample=None if sample is None else {"dialogues": sample},
-            round2=frozen and {"frozen": frozen},
-            budget=_budget(max_calls, max_tokens, max_cost),
-            prices=_prices(price),
-            labels=_labels(label),
-            gate=policy,
-        ),
-    )
-    files.prepare()
+    candidate = asked.candidate(suite, base_url, model, candidate_key, api_key_env, transcript, max_concurrency)
+    files = gates.Files(junit, summary).where(gated=gate is not None and wait)
+    parts = asked.size(sample, rounds, replicates, diversity, frozen)
+    parts |= asked.cost(max_calls, max_tokens, max_cost, price)
+    request = asked.run_request(candidate, suite, judge, simulator, name, label, gate, parts)
     with connect(url, api_key) as client:
-        if dry_run or probe:
-            dry = client.dry_run(request, probe=probe)
-            return _print(dry, text.dry_run(dry), as_json)
-        started = client.create_run(request, reattach=reattach and bool(label))
-        if not wait:
-            _print(started, text.run(started), as_json)
-            return
-        typer.echo(f"{started.id} started; {text.plan(started.plan)}", err=True)
-        _finish(client, started.id, as_json, policy, files)
+        _start(client, request, _How(dry_run, probe, reattach and bool(label), wait, as_json), files)
+
+
+@dataclass(frozen=True)
+class _How:
+    """What becomes of a request: planned only, or played, by a run that is there too; followed; printed as JSON."""
+
+    dry_run: bool
+    probe: bool
+    reattach: bool
+    wait: bool
+    as_json: bool
+
+
+def _start(client: Client, request: RunRequest, how: _How, files: gates.Files) -> None:
+    files.prepare()
+    if how.dry_run or how.probe:
+        dry = client.dry_run(request, probe=how.probe)
+        return _print(dry, text.dry_run(dry), how.as_json)
+    started = client.create_run(request, reattach=how.reattach)
+    if not how.wait:
+        return _print(started, text.run(started), how.as_json)
+    typer.echo(f"{started.id} started; {text.plan(started.plan)}", err=True)
+    _finish(client, started.id, how.as_json, request.gate, files)
 
 
 def wait(
@@ -196,7 +190,7 @@ def resume(
     api_key: ApiKey = None,
 ) -> None:
     """Go on with a run that was stopped, or whose budget is used up (with a larger one)."""
-    budget = _budget(max_calls, max_tokens, max_cost)
+    budget = asked.budget(max_calls, max_tokens, max_cost)
     if budget and no_budget:
         raise UsageFault("Give either a budget or --no-budget.")
     with connect(url, api_key) as client:
@@ -238,12 +232,12 @@ def check(
     api_key: ApiKey = None,
 ) -> None:
     """Play one dialogue against a bot; nothing is stored."""
-    candidate = _candidate(base_url, model, candidate_key, api_key_env, None, None)
-    asked = _given(
+    candidate = asked.candidate(suite, base_url, model, candidate_key, api_key_env, None, None)
+    document = asked.given(
         suite=suite, candidate=candidate, character=character, scenario=scenario, simulator=simulator, rounds=rounds
     )
     with connect(url, api_key) as client:
-        result = client.check(_valid(CheckRequest, asked))
+        result = client.check(asked.valid(CheckRequest, document))
     _print(result, text.check(result), as_json)
     if not result.ok:
         raise Stop(UNSUCCESSFUL)
@@ -317,80 +311,3 @@ def _row(run: Run) -> tuple[str, ...]:
     candidate = run.name or run.candidate.get("model") or run.candidate.get("transcript") or ""
     done = f"{progress.judged if run.manifest.judges else progress.generated}/{progress.dialogues}"
     return run.id, run.status, str(candidate), run.suite, done, f"{run.created_at:%Y-%m-%d %H:%M}"
-
-
-# --- what was asked for -----------------------------------------------------------------------------------------------
-
-
-def _candidate(
-    base_url: str | None,
-    model: str | None,
-    key: str | None,
-    key_env: str | None,
-    transcript: str | None,
-    max_concurrency: int | None,
-) -> dict[str, Any]:
-    if transcript:
-        if base_url or model:
-            raise UsageFault("Give either --transcript, or --base-url and --model.")
-        return {"kind": "transcript", "transcript": transcript}
-    if not base_url or not model:
-        raise UsageFault("Name the bot: --base-url and --model.")
-    secret = _from_environment(key_env) if key_env else key
-    return {
-        "kind": "endpoint",
-        **_given(base_url=base_url, model=model, api_key=secret, max_concurrency=max_concurrency),
-    }
-
-
-def _from_environment(name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        raise UsageFault(f"--api-key-env names {name}, which is not set.")
-    return value
-
-
-def _judges(names: list[str] | None) -> list[str] | None:
-    if not names:
-        return None
-    if "none" in names and len(names) > 1:
-        raise UsageFault("`--judge none` stands alone.")
-    return [] if names == ["none"] else names
-
-
-def _labels(pairs: list[str] | None) -> dict[str, str] | None:
-    labels: dict[str, str] = {}
-    for pair in pairs or ():
-        key, equals, value = pair.partition("=")
-        if not (key and equals):
-            raise UsageFault(f"--label wants key=value, not {pair!r}.")
-        labels[key] = value
-    return labels or None
-
-
-def _budget(calls: int | None, tokens: int | None, cost: float | None) -> dict[str, Any] | None:
-    return _given(max_calls=calls, max_tokens=tokens, max_cost=cost) or None
-
-
-def _prices(pairs: list[str] | None) -> dict[str, Any] | None:
-    prices = {}
-    for pair in pairs or ():
-        role, _, both = pair.partition("=")
-        prompt, _, completion = both.partition(",")
-        try:
-            prices[role] = {"prompt_per_million": float(prompt), "completion_per_million": float(completion)}
-        except ValueError as error:
-            raise UsageFault(f"--price wants role=prompt,completion, such as judge=0.5,1.5, not {pair!r}.") from error
-    return prices or None
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    """Only what was given: the rest is the server's default."""
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _valid(model: type[RunRequest] | type[CheckRequest], document: dict[str, Any]) -> Any:
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        raise InvalidInput("That cannot be asked for.", errors=list(faults(error.errors()))) from error

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -65,38 +66,14 @@ PROBLEMS = {
 
 def create_app(resources: Resources) -> FastAPI:
     """The app. Its first tenant and bundled suites are put into the database in the background."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        seeding = asyncio.create_task(seed(resources))
-        yield
-        seeding.cancel()
-        with suppress(asyncio.CancelledError):
-            await seeding
-
-    async def ready() -> dict[str, bool]:
-        return {
-            "postgres": await answers(resources.engine),
-            "redis": await resources.queue.ping(),
-            "seeded": resources.seeded.done,
-            **await resources.peers.ready(),
-        }
-
-    async def admit(scope: Scope) -> None:
-        """Who sends a body shows a key first."""
-        if scope["method"] in BODIES and scope["path"].startswith("/v1/"):
-            scope.setdefault("state", {})["principal"] = await authenticate(
-                resources.engine, header(scope, "authorization")
-            )
-
     app = create_web_app(
         "ESRP",
-        ready=ready,
-        admit=admit,
+        ready=partial(_ready, resources),
+        admit=partial(_admit, resources),
         body_limit=resources.settings.body_limit,
         upload_limit=resources.settings.upload_limit,
         uploads=UPLOADS,
-        lifespan=lifespan,
+        lifespan=partial(_seeding, resources),
         version=__version__,
         description="Emotionally Supportive Role-Playing: POST a bot's endpoint, get a report with intervals.",
         responses=PROBLEMS,
@@ -106,6 +83,32 @@ def create_app(resources: Resources) -> FastAPI:
         app.include_router(router)
     _describe_uploads(app)
     return app
+
+
+@asynccontextmanager
+async def _seeding(resources: Resources, _: FastAPI) -> AsyncIterator[None]:
+    seeding = asyncio.create_task(seed(resources))
+    yield
+    seeding.cancel()
+    with suppress(asyncio.CancelledError):
+        await seeding
+
+
+async def _ready(resources: Resources) -> dict[str, bool]:
+    return {
+        "postgres": await answers(resources.engine),
+        "redis": await resources.queue.ping(),
+        "seeded": resources.seeded.done,
+        **await resources.peers.ready(),
+    }
+
+
+async def _admit(resources: Resources, scope: Scope) -> None:
+    """Who sends a body shows a key first."""
+    if scope["method"] in BODIES and scope["path"].startswith("/v1/"):
+        scope.setdefault("state", {})["principal"] = await authenticate(
+            resources.engine, header(scope, "authorization")
+        )
 
 
 def _describe_uploads(app: FastAPI) -> None:

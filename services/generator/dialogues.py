@@ -12,7 +12,7 @@ from services.generator import store
 from services.generator.roleplay import Failure, Halt, Said, Scene, Speaker, finished, play
 from services.generator.store import Claimed, Save
 from services.jobs import AdvanceRun, JudgeSlice
-from services.kit.chat import ChatError, Usage
+from services.kit.endpoint import ChatError, Usage
 from services.kit.queue import Job
 from services.work.budget import Purse
 from services.work.lease import Slice

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.grid import Cell, Slot
 from esrp.metrics import Language
 from esrp.similarity import Likeness
 from services.generator.writing import Draft
-from services.kit.chat import Usage
 from services.kit.db import count, json, many, one, row, rows
+from services.kit.endpoint import Usage
 from services.work import claims
-from services.work.claims import alive, free
+from services.work.claims import chosen, free, saved
 from services.work.published import columns
 
 RAW = 20_000  # characters of a raw reply that are kept
@@ -46,8 +45,19 @@ class Claimed:
     """A draft that is ours until the lease ends; ``asked`` answers were of no use so far."""
 
     id: UUID
-    slot: Slot
+    position: int
+    persona: str
+    emotion: str
+    location: str
+    number: int
     asked: int
+
+    @property
+    def slot(self) -> Slot:
+        """Its place in the grid."""
+        return Slot(
+            self.position, Cell(persona=self.persona, emotion=self.emotion, location=self.location), self.number
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +109,18 @@ def draft_id(set_id: UUID, slot: Slot) -> UUID:
 
 async def claim(tx: AsyncConnection, set_id: UUID, slice_id: UUID, wanted: int) -> list[Claimed]:
     """Lease up to ``wanted`` drafts."""
-    claimed = await rows(
+    return await many(
         tx,
+        Claimed,
         f"""
-        WITH free AS (
-            SELECT d.id FROM generator.scenario_drafts d
-            WHERE d.set_id = :set AND {alive("generator", ":slice")} AND {_FREE}
-            ORDER BY d.position LIMIT :wanted FOR UPDATE SKIP LOCKED
-        )
+        {chosen("generator.scenario_drafts", "d", "d.set_id = :set", _FREE, order="position")}
         UPDATE generator.scenario_drafts d SET state = 'writing', slice_id = :slice FROM free WHERE d.id = free.id
-        RETURNING d.id, d.position, d.persona, d.emotion, d.location, d.number, d.attempts
+        RETURNING d.id, d.position, d.persona, d.emotion, d.location, d.number, d.attempts AS asked
         """,
         set=set_id,
         slice=slice_id,
         wanted=wanted,
     )
-    return [Claimed(r["id"], _slot(r), r["attempts"]) for r in claimed]
 
 
 async def save(tx: AsyncConnection, slice_id: UUID, saves: Sequence[Save]) -> list[bool]:
@@ -122,33 +128,11 @@ async def save(tx: AsyncConnection, slice_id: UUID, saves: Sequence[Save]) -> li
 
     Two saves of one draft never meet in a batch: the next ask waits for the save of the last.
     """
-    written = await rows(
+    return await saved(
         tx,
-        """
-        UPDATE generator.scenario_drafts d SET
-            state = x.state,
-            event = x.event,
-            question = x.question,
-            writer = CAST(x.writer AS jsonb),
-            raw = CASE WHEN x.state <> 'written' THEN coalesce(x.raw, d.raw) END,
-            error = CAST(x.error AS jsonb),
-            slice_id = CASE WHEN x.state = 'writing' THEN d.slice_id END,
-            finished_at = CASE WHEN x.state IN ('written', 'failed') THEN now() END,
-            attempts = d.attempts + x.asks,
-            calls = d.calls + x.calls,
-            prompt_tokens = d.prompt_tokens + x.prompt_tokens,
-            completion_tokens = d.completion_tokens + x.completion_tokens
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:events AS text[]),
-            CAST(:questions AS text[]), CAST(:writers AS text[]), CAST(:raws AS text[]), CAST(:errors AS text[]),
-            CAST(:asks AS integer[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]),
-            CAST(:completion_tokens AS bigint[]))
-            AS x(id, state, event, question, writer, raw, error, asks, calls, prompt_tokens,
-                completion_tokens)
-        WHERE d.id = x.id AND d.slice_id = :slice AND d.state = 'writing'
-        RETURNING d.id
-        """,
-        slice=slice_id,
-        ids=[s.id for s in saves],
+        _SAVE,
+        slice_id,
+        [s.id for s in saves],
         states=[s.state for s in saves],
         events=[s.draft and s.draft.event for s in saves],
         questions=[s.draft and s.draft.question for s in saves],
@@ -160,8 +144,6 @@ async def save(tx: AsyncConnection, slice_id: UUID, saves: Sequence[Save]) -> li
         prompt_tokens=[s.usage.prompt_tokens for s in saves],
         completion_tokens=[s.usage.completion_tokens for s in saves],
     )
-    ours = {r["id"] for r in written}
-    return [s.id in ours for s in saves]
 
 
 async def fail_waiting(tx: AsyncConnection, set_id: UUID, error: dict[str, str]) -> None:
@@ -237,6 +219,25 @@ async def compare(tx: AsyncConnection, ids: Sequence[UUID], found: Sequence[Like
 _FREE = free("generator", "d", "writing", paused=False)
 
 
-def _slot(draft: RowMapping) -> Slot:
-    cell = Cell(persona=draft["persona"], emotion=draft["emotion"], location=draft["location"])
-    return Slot(draft["position"], cell, draft["number"])
+_SAVE = """
+    UPDATE generator.scenario_drafts d SET
+        state = x.state,
+        event = x.event,
+        question = x.question,
+        writer = CAST(x.writer AS jsonb),
+        raw = CASE WHEN x.state <> 'written' THEN coalesce(x.raw, d.raw) END,
+        error = CAST(x.error AS jsonb),
+        slice_id = CASE WHEN x.state = 'writing' THEN d.slice_id END,
+        finished_at = CASE WHEN x.state IN ('written', 'failed') THEN now() END,
+        attempts = d.attempts + x.asks,
+        calls = d.calls + x.calls,
+        prompt_tokens = d.prompt_tokens + x.prompt_tokens,
+        completion_tokens = d.completion_tokens + x.completion_tokens
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:events AS text[]),
+        CAST(:questions AS text[]), CAST(:writers AS text[]), CAST(:raws AS text[]), CAST(:errors AS text[]),
+        CAST(:asks AS integer[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]),
+        CAST(:completion_tokens AS bigint[]))
+        AS x(id, state, event, question, writer, raw, error, asks, calls, prompt_tokens,
+            completion_tokens)
+    WHERE d.id = x.id AND d.slice_id = :slice AND d.state = 'writing'
+    RETURNING d.id"""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.generator.speakers import Nobody, Simulator, simulator
-from services.kit.chat import ChatClient, Timeouts
+from services.kit.chat import ChatClient
 from services.kit.db import open_engine
+from services.kit.endpoint import Timeouts
 from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import Settings

@@ -16,7 +16,8 @@ from esrp.metrics import Language
 from esrp.prompts import fill, load
 from esrp.prompts.fence import transcript
 from esrp.prompts.labels import worded
-from services.kit.chat import ChatError, Reply, Stopped, Usage
+from services.kit.chat import Stopped
+from services.kit.endpoint import ChatError, Reply, Usage
 from services.work.budget import Errand
 
 Role = Literal["candidate", "simulator"]

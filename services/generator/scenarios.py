@@ -17,7 +17,8 @@ from services.generator.drafts import Claimed, Save, ScenarioSet
 from services.generator.resources import Resources
 from services.generator.writing import Answered, Writer, write, writer
 from services.jobs import WriteScenarios
-from services.kit.chat import ChatError, Stopped, Usage
+from services.kit.chat import Stopped
+from services.kit.endpoint import ChatError, Usage
 from services.kit.queue import Job
 from services.kit.worker import Handler
 from services.work.budget import Purse

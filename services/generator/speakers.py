@@ -12,7 +12,8 @@ from services.generator.roleplay import (
     candidate_request,
     simulator_request,
 )
-from services.kit.chat import ChatClient, ChatError, Endpoint, Reply
+from services.kit.chat import ChatClient
+from services.kit.endpoint import ChatError, Endpoint, Reply
 from services.kit.settings import ModelSettings
 from services.work.budget import Errand
 from services.work.seats import Caps, Seats

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.generator.roleplay import OpenTurn
-from services.kit.chat import Usage
 from services.kit.db import count, json, many, row, rows
+from services.kit.endpoint import Usage
 from services.work import claims
-from services.work.claims import alive, free, goes_on
+from services.work.claims import chosen, free, goes_on, saved
 from services.work.published import PlayedRun
 
 NOTHING = Usage()
@@ -149,12 +149,7 @@ async def claim(tx: AsyncConnection, run_id: UUID, slice_id: UUID, wanted: int) 
     claimed = await rows(
         tx,
         f"""
-        WITH free AS (
-            SELECT d.id FROM generator.dialogues d
-            WHERE d.run_id = :run AND {_FREE}
-                AND {goes_on(":run")} AND {alive("generator", ":slice")}
-            ORDER BY d.position LIMIT :wanted FOR UPDATE SKIP LOCKED
-        )
+        {chosen("generator.dialogues", "d", "d.run_id = :run", _FREE, goes_on(":run"), order="position")}
         UPDATE generator.dialogues d SET state = 'playing', slice_id = :slice FROM free WHERE d.id = free.id
         RETURNING d.id, d.character, d.scenario, d.replicate, d.turns, d.attempts
         """,
@@ -170,36 +165,11 @@ async def save(tx: AsyncConnection, slice_id: UUID, saves: Sequence[Save]) -> li
 
     Two saves of one dialogue never meet in a batch: the next call waits for the save of the last.
     """
-    written = await rows(
+    return await saved(
         tx,
-        """
-        UPDATE generator.dialogues d SET
-            state = x.state,
-            turns = coalesce(CAST(x.turns AS jsonb), d.turns),
-            error = CASE WHEN x.error IS NOT NULL THEN CAST(x.error AS jsonb) WHEN x.state = 'waiting' THEN d.error END,
-            attempts = CASE WHEN x.turns IS NULL THEN d.attempts + x.tried::int ELSE 0 END,
-            not_before = CASE WHEN x.pause > 0 THEN now() + make_interval(secs => x.pause) END,
-            cut_replies = d.cut_replies + x.cut::int,
-            slice_id = CASE WHEN x.state = 'playing' THEN d.slice_id END,
-            finished_at = CASE WHEN x.state IN ('done', 'failed') THEN now() END,
-            candidate_calls = d.candidate_calls + x.calls * (x.role = 'candidate')::int,
-            candidate_prompt_tokens = d.candidate_prompt_tokens + x.prompt_tokens * (x.role = 'candidate')::int,
-            candidate_completion_tokens =
-                d.candidate_completion_tokens + x.completion_tokens * (x.role = 'candidate')::int,
-            simulator_calls = d.simulator_calls + x.calls * (x.role = 'simulator')::int,
-            simulator_prompt_tokens = d.simulator_prompt_tokens + x.prompt_tokens * (x.role = 'simulator')::int,
-            simulator_completion_tokens =
-                d.simulator_completion_tokens + x.completion_tokens * (x.role = 'simulator')::int
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:turns AS text[]),
-            CAST(:roles AS text[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]),
-            CAST(:completion_tokens AS bigint[]), CAST(:errors AS text[]), CAST(:cuts AS boolean[]),
-            CAST(:tried AS boolean[]), CAST(:pauses AS double precision[]))
-            AS x(id, state, turns, role, calls, prompt_tokens, completion_tokens, error, cut, tried, pause)
-        WHERE d.id = x.id AND d.slice_id = :slice AND d.state = 'playing'
-        RETURNING d.id
-        """,
-        slice=slice_id,
-        ids=[s.id for s in saves],
+        _SAVE,
+        slice_id,
+        [s.id for s in saves],
         states=[s.state for s in saves],
         turns=[None if s.turns is None else json([_turn(turn) for turn in s.turns]) for s in saves],
         roles=[s.role or "" for s in saves],
@@ -211,8 +181,6 @@ async def save(tx: AsyncConnection, slice_id: UUID, saves: Sequence[Save]) -> li
         tried=[s.tried for s in saves],
         pauses=[s.pause for s in saves],
     )
-    ours = {r["id"] for r in written}
-    return [s.id in ours for s in saves]
 
 
 async def fail_waiting(tx: AsyncConnection, run_id: UUID, error: dict[str, str]) -> None:
@@ -278,3 +246,30 @@ def _columns(run: PlayedRun, planned: Sequence[Planned]) -> dict[str, Any]:
 
 def _turn(turn: OpenTurn) -> dict[str, str | None]:
     return {"user": turn.user, "assistant": turn.assistant}
+
+
+_SAVE = """
+    UPDATE generator.dialogues d SET
+        state = x.state,
+        turns = coalesce(CAST(x.turns AS jsonb), d.turns),
+        error = CASE WHEN x.error IS NOT NULL THEN CAST(x.error AS jsonb) WHEN x.state = 'waiting' THEN d.error END,
+        attempts = CASE WHEN x.turns IS NULL THEN d.attempts + x.tried::int ELSE 0 END,
+        not_before = CASE WHEN x.pause > 0 THEN now() + make_interval(secs => x.pause) END,
+        cut_replies = d.cut_replies + x.cut::int,
+        slice_id = CASE WHEN x.state = 'playing' THEN d.slice_id END,
+        finished_at = CASE WHEN x.state IN ('done', 'failed') THEN now() END,
+        candidate_calls = d.candidate_calls + x.calls * (x.role = 'candidate')::int,
+        candidate_prompt_tokens = d.candidate_prompt_tokens + x.prompt_tokens * (x.role = 'candidate')::int,
+        candidate_completion_tokens =
+            d.candidate_completion_tokens + x.completion_tokens * (x.role = 'candidate')::int,
+        simulator_calls = d.simulator_calls + x.calls * (x.role = 'simulator')::int,
+        simulator_prompt_tokens = d.simulator_prompt_tokens + x.prompt_tokens * (x.role = 'simulator')::int,
+        simulator_completion_tokens =
+            d.simulator_completion_tokens + x.completion_tokens * (x.role = 'simulator')::int
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:turns AS text[]),
+        CAST(:roles AS text[]), CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]),
+        CAST(:completion_tokens AS bigint[]), CAST(:errors AS text[]), CAST(:cuts AS boolean[]),
+        CAST(:tried AS boolean[]), CAST(:pauses AS double precision[]))
+        AS x(id, state, turns, role, calls, prompt_tokens, completion_tokens, error, cut, tried, pause)
+    WHERE d.id = x.id AND d.slice_id = :slice AND d.state = 'playing'
+    RETURNING d.id"""

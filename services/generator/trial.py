@@ -12,7 +12,7 @@ from esrp.metrics import Language
 from services.generator.roleplay import Failure, OpenTurn, Role, Said, Scene, Speaker, play
 from services.generator.speakers import Candidate, Nobody, Simulator
 from services.generator.speakers import Frozen as Recorded
-from services.kit.chat import ChatError, Reply
+from services.kit.endpoint import ChatError, Reply
 from services.work.budget import Errand
 
 

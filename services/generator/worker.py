@@ -17,7 +17,7 @@ from services.generator.resources import Resources
 from services.generator.roleplay import Speaker
 from services.generator.speakers import Frozen, Simulator, candidate, door
 from services.jobs import AdvanceRun, JudgeSlice, PlanRun, PlaySlice
-from services.kit.chat import ChatError
+from services.kit.endpoint import ChatError
 from services.kit.queue import Job
 from services.kit.unit import Unit, unit
 from services.kit.worker import Handler

@@ -13,7 +13,9 @@ from esrp.grid import Cell, Slot
 from esrp.metrics import Language
 from esrp.prompts.writing import writer_hashes, writer_messages
 from services.generator.roleplay import PAPER
-from services.kit.chat import ChatClient, Endpoint, Reply, storable
+from services.kit.answer import storable
+from services.kit.chat import ChatClient
+from services.kit.endpoint import Endpoint, Reply
 from services.kit.settings import ModelSettings
 from services.work.seats import Seats
 

@@ -10,7 +10,7 @@ from esrp.metrics import Language
 from esrp.prompts.diversity import diversity_format, diversity_messages, repair_messages
 from services.judge.panel import PanelRater, agreed_on, ask, body_of, metric_named, objects_in, plain, scores_of
 from services.judge.rating import NOTHING, Fault, Score
-from services.kit.chat import Usage
+from services.kit.endpoint import Usage
 from services.kit.settings import JudgeSettings
 from services.work.budget import Errand
 

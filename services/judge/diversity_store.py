@@ -12,7 +12,7 @@ from services.judge.diversity import BatchVerdict
 from services.judge.store import ATTEMPTS, shown
 from services.kit.db import count, json, many, row, rows
 from services.work import claims
-from services.work.claims import alive, free, goes_on
+from services.work.claims import chosen, free, goes_on, saved
 from services.work.published import PlayedRun, Run, played_run
 
 TO_COME = "to come"  # this very string, in the place of a reply
@@ -99,12 +99,7 @@ async def claim(tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, w
         tx,
         ClaimedBatch,
         f"""
-        WITH free AS (
-            SELECT v.id FROM judge.diversity_verdicts v
-            WHERE v.run_id = :run AND v.judge = :judge AND {_FREE}
-                AND {goes_on(":run")} AND {alive("judge", ":slice")}
-            ORDER BY v.id LIMIT :wanted FOR UPDATE SKIP LOCKED
-        )
+        {chosen("judge.diversity_verdicts", "v", "v.run_id = :run", "v.judge = :judge", _FREE, goes_on(":run"))}
         UPDATE judge.diversity_verdicts v SET state = 'rating', slice_id = :slice FROM free WHERE v.id = free.id
         RETURNING v.id, v.judge, v.character, v.batch, v.replies
         """,
@@ -118,37 +113,11 @@ async def claim(tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, w
 async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[GivenBatch]) -> list[bool]:
     """Write all of them in one statement, fenced by the lease; says of each whether it was still ours."""
     verdicts = [g.verdict for g in given]
-    written = await rows(
+    return await saved(
         tx,
-        f"""
-        WITH ours AS (
-            SELECT v.id FROM judge.diversity_verdicts v
-            WHERE v.id = ANY(CAST(:ids AS uuid[])) AND v.slice_id = :slice AND v.state = 'rating' {_IN_ORDER})
-        UPDATE judge.diversity_verdicts v SET
-            state = CASE WHEN v.outdated THEN 'outdated'
-                WHEN x.stopped OR x.retryable AND v.attempts + 1 < :attempts THEN 'waiting'
-                WHEN x.error IS NULL THEN 'done' ELSE 'failed' END,
-            score = x.score,
-            explanation = x.explanation,
-            raw = x.raw,
-            error = CAST(x.error AS jsonb),
-            attempts = v.attempts + (NOT x.stopped)::int,
-            not_before = CASE WHEN x.retryable THEN now() + make_interval(secs => 5 * 3 ^ v.attempts) END,
-            slice_id = NULL,
-            calls = v.calls + x.calls,
-            prompt_tokens = v.prompt_tokens + x.prompt_tokens,
-            completion_tokens = v.completion_tokens + x.completion_tokens,
-            finished_at = now()
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:scores AS smallint[]), CAST(:explanations AS text[]),
-            CAST(:raws AS text[]), CAST(:errors AS text[]), CAST(:retryable AS boolean[]), CAST(:stopped AS boolean[]),
-            CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))
-            AS x(id, score, explanation, raw, error, retryable, stopped, calls, prompt_tokens, completion_tokens)
-        JOIN ours ON ours.id = x.id
-        WHERE v.id = x.id
-        RETURNING v.id
-        """,
-        slice=slice_id,
-        ids=[g.id for g in given],
+        _SAVE,
+        slice_id,
+        [g.id for g in given],
         scores=[v.score and v.score.score for v in verdicts],
         explanations=[v.score and v.score.explanation for v in verdicts],
         raws=[v.raw for v in verdicts],
@@ -160,8 +129,6 @@ async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[GivenBatch])
         prompt_tokens=[v.usage.prompt_tokens for v in verdicts],
         completion_tokens=[v.usage.completion_tokens for v in verdicts],
     )
-    ours = {r["id"] for r in written}
-    return [g.id in ours for g in given]
 
 
 async def is_left(tx: AsyncConnection, run_id: UUID) -> bool:
@@ -276,3 +243,30 @@ _UNPLANNED = """cardinality(r.judges) > 0
         AND sum(t.done + t.failed) - (SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id
             AND d.state = 'failed' AND d.finished_at < r.retry_at) >= (r.plan ->> 'dialogues')::int)
     AND NOT EXISTS (SELECT FROM judge.diversity_plans p WHERE p.run_id = r.id AND p.revision = r.revision)"""
+
+_SAVE = f"""
+    WITH ours AS (
+        SELECT v.id FROM judge.diversity_verdicts v
+        WHERE v.id = ANY(CAST(:ids AS uuid[])) AND v.slice_id = :slice AND v.state = 'rating' {_IN_ORDER})
+    UPDATE judge.diversity_verdicts v SET
+        state = CASE WHEN v.outdated THEN 'outdated'
+            WHEN x.stopped OR x.retryable AND v.attempts + 1 < :attempts THEN 'waiting'
+            WHEN x.error IS NULL THEN 'done' ELSE 'failed' END,
+        score = x.score,
+        explanation = x.explanation,
+        raw = x.raw,
+        error = CAST(x.error AS jsonb),
+        attempts = v.attempts + (NOT x.stopped)::int,
+        not_before = CASE WHEN x.retryable THEN now() + make_interval(secs => 5 * 3 ^ v.attempts) END,
+        slice_id = NULL,
+        calls = v.calls + x.calls,
+        prompt_tokens = v.prompt_tokens + x.prompt_tokens,
+        completion_tokens = v.completion_tokens + x.completion_tokens,
+        finished_at = now()
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:scores AS smallint[]), CAST(:explanations AS text[]),
+        CAST(:raws AS text[]), CAST(:errors AS text[]), CAST(:retryable AS boolean[]), CAST(:stopped AS boolean[]),
+        CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))
+        AS x(id, score, explanation, raw, error, retryable, stopped, calls, prompt_tokens, completion_tokens)
+    JOIN ours ON ours.id = x.id
+    WHERE v.id = x.id
+    RETURNING v.id"""

@@ -15,17 +15,9 @@ from esrp.dialogue import Dialogue
 from esrp.metrics import METRICS, SCORES, Language
 from esrp.prompts.judging import JUDGE_PARAMS, judge_format, judge_messages, repair_messages
 from services.judge.rating import NOTHING, Fault, Score, Verdict
-from services.kit.chat import (
-    PATIENCE,
-    ChatClient,
-    ChatError,
-    Endpoint,
-    Reply,
-    Stopped,
-    Usage,
-    reply_or_silence,
-    storable,
-)
+from services.kit.answer import reply_or_silence, storable
+from services.kit.chat import PATIENCE, ChatClient, Stopped
+from services.kit.endpoint import ChatError, Endpoint, Reply, Usage
 from services.kit.settings import JudgeSettings
 from services.work.budget import Errand
 from services.work.seats import Seats

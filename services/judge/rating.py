@@ -9,7 +9,7 @@ from typing import Protocol
 
 from esrp.dialogue import Dialogue
 from esrp.metrics import Language
-from services.kit.chat import Usage
+from services.kit.endpoint import Usage
 from services.work.budget import Errand
 
 NOTHING = Usage()

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.judge.lora.rater import LoraRater, lora_rater
 from services.judge.panel import panel_rater
 from services.judge.rating import Rater, Unserved
-from services.kit.chat import ChatClient, Timeouts
+from services.kit.chat import ChatClient
 from services.kit.db import open_engine
+from services.kit.endpoint import Timeouts
 from services.kit.queue import ArqQueue, Queue
 from services.kit.secrets import KeyFile
 from services.kit.settings import JudgeSettings, Settings

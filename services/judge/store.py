@@ -11,7 +11,7 @@ from services.judge.rating import Fault, Score, Verdict
 from services.kit.db import count, json, many, row, rows
 from services.kit.ids import verdict_id
 from services.work import claims, watermark
-from services.work.claims import alive, free, goes_on
+from services.work.claims import chosen, free, goes_on, saved
 from services.work.published import Run
 from services.work.watermark import changed, since
 
@@ -89,12 +89,7 @@ async def claim(tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, w
         tx,
         Claimed,
         f"""
-        WITH free AS (
-            SELECT v.id FROM judge.verdicts v
-            WHERE v.run_id = :run AND v.judge = :judge AND {_FREE}
-                AND {goes_on(":run")} AND {alive("judge", ":slice")}
-            ORDER BY v.id LIMIT :wanted FOR UPDATE SKIP LOCKED
-        )
+        {chosen("judge.verdicts", "v", "v.run_id = :run", "v.judge = :judge", _FREE, goes_on(":run"))}
         UPDATE judge.verdicts v SET state = 'rating', slice_id = :slice
         FROM free, generator.dialogues_v1 d
         WHERE v.id = free.id AND d.id = v.dialogue_id
@@ -109,31 +104,11 @@ async def claim(tx: AsyncConnection, run_id: UUID, judge: str, slice_id: UUID, w
 
 async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[Given]) -> list[bool]:
     """Write all of them in one statement, fenced by the lease; says of each whether it was still ours."""
-    written = await rows(
+    return await saved(
         tx,
-        """
-        UPDATE judge.verdicts v SET
-            state = CASE WHEN x.stopped OR x.retryable AND v.attempts + 1 < :attempts THEN 'waiting'
-                WHEN x.error IS NULL THEN 'done' ELSE 'failed' END,
-            scores = CAST(x.scores AS jsonb),
-            raw = x.raw,
-            error = CAST(x.error AS jsonb),
-            attempts = v.attempts + (NOT x.stopped)::int,
-            not_before = CASE WHEN x.retryable THEN now() + make_interval(secs => 5 * 3 ^ v.attempts) END,
-            slice_id = NULL,
-            calls = v.calls + x.calls,
-            prompt_tokens = v.prompt_tokens + x.prompt_tokens,
-            completion_tokens = v.completion_tokens + x.completion_tokens,
-            finished_at = now()
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:scores AS text[]), CAST(:raws AS text[]), CAST(:errors AS text[]),
-            CAST(:retryable AS boolean[]), CAST(:stopped AS boolean[]), CAST(:calls AS integer[]),
-            CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))
-            AS x(id, scores, raw, error, retryable, stopped, calls, prompt_tokens, completion_tokens)
-        WHERE v.id = x.id AND v.slice_id = :slice AND v.state = 'rating'
-        RETURNING v.id
-        """,
-        slice=slice_id,
-        ids=[g.id for g in given],
+        _SAVE,
+        slice_id,
+        [g.id for g in given],
         scores=[json({metric: _kept(score) for metric, score in g.verdict.scores.items()}) for g in given],
         raws=[g.verdict.raw for g in given],
         errors=[None if g.verdict.error is None else json(shown(g.verdict.error)) for g in given],
@@ -144,8 +119,6 @@ async def save(tx: AsyncConnection, slice_id: UUID, given: Sequence[Given]) -> l
         prompt_tokens=[g.verdict.usage.prompt_tokens for g in given],
         completion_tokens=[g.verdict.usage.completion_tokens for g in given],
     )
-    ours = {r["id"] for r in written}
-    return [g.id in ours for g in given]
 
 
 async def is_left(tx: AsyncConnection, run_id: UUID) -> bool:
@@ -192,3 +165,24 @@ def shown(fault: Fault) -> dict[str, str]:
 
 
 _FREE = free("judge", "v", "rating")
+
+_SAVE = """
+    UPDATE judge.verdicts v SET
+        state = CASE WHEN x.stopped OR x.retryable AND v.attempts + 1 < :attempts THEN 'waiting'
+            WHEN x.error IS NULL THEN 'done' ELSE 'failed' END,
+        scores = CAST(x.scores AS jsonb),
+        raw = x.raw,
+        error = CAST(x.error AS jsonb),
+        attempts = v.attempts + (NOT x.stopped)::int,
+        not_before = CASE WHEN x.retryable THEN now() + make_interval(secs => 5 * 3 ^ v.attempts) END,
+        slice_id = NULL,
+        calls = v.calls + x.calls,
+        prompt_tokens = v.prompt_tokens + x.prompt_tokens,
+        completion_tokens = v.completion_tokens + x.completion_tokens,
+        finished_at = now()
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:scores AS text[]), CAST(:raws AS text[]), CAST(:errors AS text[]),
+        CAST(:retryable AS boolean[]), CAST(:stopped AS boolean[]), CAST(:calls AS integer[]),
+        CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))
+        AS x(id, scores, raw, error, retryable, stopped, calls, prompt_tokens, completion_tokens)
+    WHERE v.id = x.id AND v.slice_id = :slice AND v.state = 'rating'
+    RETURNING v.id"""

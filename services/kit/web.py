@@ -62,6 +62,11 @@ def create_app(
     for failure in DATABASE:
         app.add_exception_handler(failure, _render_away)
 
+    _add_health(app, ready, models)
+    return app
+
+
+def _add_health(app: FastAPI, ready: Ready, models: Callable[[], Mapping[str, bool]]) -> None:
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
         """Alive."""
@@ -80,8 +85,6 @@ def create_app(
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-    return app
 
 
 # --- problems ---------------------------------------------------------------------------------------------------------

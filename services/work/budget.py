@@ -13,8 +13,9 @@ import orjson
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.kit.chat import Attempt, Reply, Stopped
+from services.kit.chat import Attempt, Stopped
 from services.kit.db import FAILURES, count, row, rows
+from services.kit.endpoint import Reply
 from services.work.lease import Slice
 from services.work.published import Run
 from services.work.seats import Seats

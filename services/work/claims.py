@@ -1,8 +1,11 @@
 """How rows are shared out over workers, as pieces of SQL: who is alive, what is free, what a deleted run leaves."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.kit.db import count
+from services.kit.db import count, rows
 
 # The leases' table is ``{schema}.slices``; a row that is at work names its lease in ``slice_id``.
 
@@ -25,6 +28,22 @@ def free(schema: str, row: str, at_work: str, *, paused: bool = True) -> str:
 def goes_on(run: str) -> str:
     """A condition: calls may begin for the run that an expression names."""
     return f"EXISTS (SELECT FROM gateway.runs_v1 r WHERE r.id = {run} AND r.status IN ('queued', 'running'))"
+
+
+def chosen(table: str, row: str, *conditions: str, order: str = "id") -> str:
+    """A CTE ``free``: up to ``:wanted`` rows for the lease ``:slice``, without waiting for whoever claims others."""
+    where = " AND ".join((*conditions, alive(table.partition(".")[0], ":slice")))
+    return (
+        f"WITH free AS (SELECT {row}.id FROM {table} {row} WHERE {where}"
+        f" ORDER BY {row}.{order} LIMIT :wanted FOR UPDATE SKIP LOCKED)"
+    )
+
+
+async def saved(tx: AsyncConnection, sql: str, slice_id: UUID, ids: Sequence[UUID], **columns: object) -> list[bool]:
+    """Write with one statement that is fenced by the lease; says of each row whether it was still ours."""
+    written = await rows(tx, sql, slice=slice_id, ids=ids, **columns)
+    ours = {found["id"] for found in written}
+    return [id in ours for id in ids]
 
 
 async def free_abandoned(tx: AsyncConnection, table: str, at_work: str, *, waiting: str = "'waiting'") -> None:

@@ -15,8 +15,9 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.kit.chat import Attempt, ChatError, Reply, Stopped
+from services.kit.chat import Attempt, Stopped
 from services.kit.db import FAILURES
+from services.kit.endpoint import ChatError, Reply
 from services.kit.quota import Quota
 from services.work.ledger import Book, Granted, Ledger
 from services.work.pace import Heard, Pace, adjusted, shares

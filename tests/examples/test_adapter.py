@@ -7,7 +7,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from services.kit.chat import ChatClient, ChatError, Endpoint
+from services.kit.chat import ChatClient
+from services.kit.endpoint import ChatError, Endpoint
 from tests.examples.running import Adapted, adapted, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

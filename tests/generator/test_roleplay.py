@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from esrp.api import EndpointCandidate
 from services.generator.roleplay import Failure, Halt, OpenTurn, Said, Scene, candidate_request, play, simulator_request
-from services.kit.chat import ChatError
+from services.kit.endpoint import ChatError
 from services.work.budget import Errand
 from tests.builders import a_scene
 from tests.fakes import Scripted

@@ -24,9 +24,9 @@ from services.generator.resources import Resources, open_resources
 from services.generator.scenarios import look_around, write_scenarios
 from services.generator.writing import ASKS, LONGEST, Answered, Draft, draft_in, request, write
 from services.jobs import WriteScenarios
-from services.kit.chat import Reply
 from services.kit.db import count, open_engine, rows
 from services.kit.db import json as as_json
+from services.kit.endpoint import Reply
 from services.kit.ids import uuid7
 from services.kit.settings import ModelSettings, Settings
 from tests.fakes import Answer, Models, serve_models

@@ -15,8 +15,8 @@ from esrp.dialogue import Dialogue
 from esrp.metrics import METRIC_IDS, Language
 from services.judge.rating import Rater, Score, Verdict
 from services.judge.resources import Resources
-from services.kit.chat import Reply, Usage
 from services.kit.db import count, json, open_engine, rows
+from services.kit.endpoint import Reply, Usage
 from services.kit.ids import dialogue_id, uuid7
 from services.kit.queue import RecordedQueue
 from services.kit.secrets import KeyFile

@@ -23,8 +23,8 @@ from services.judge.battery import rated
 from services.judge.panel import scores_in
 from services.judge.rating import Fault, Score, Verdict
 from services.judge.resources import Resources, open_resources
-from services.kit.chat import Usage
 from services.kit.db import open_engine, rows
+from services.kit.endpoint import Usage
 from services.kit.settings import Settings
 from services.kit.web import INTERNAL
 from services.work.budget import Errand

@@ -11,7 +11,8 @@ from esrp.prompts.diversity import diversity_messages, repair_messages
 from services.judge.diversity import BatchVerdict, rate_batch, repair_body, request_body, score_in
 from services.judge.panel import panel_rater
 from services.judge.rating import Fault, Score
-from services.kit.chat import PATIENCE, ChatClient, Usage
+from services.kit.chat import PATIENCE, ChatClient
+from services.kit.endpoint import Usage
 from services.kit.settings import JudgeSettings
 from services.work.budget import Errand
 from tests.fakes import Answer, Models, serve_models, verdict

@@ -27,7 +27,8 @@ from services.judge.lora.rater import (
 from services.judge.lora.tokenizing import JudgeTokenizer, UnusableTokenizer, load_tokenizer
 from services.judge.rating import Fault, Score, Verdict
 from services.judge.worker import judge_slice
-from services.kit.chat import ChatClient, Endpoint, Usage
+from services.kit.chat import ChatClient
+from services.kit.endpoint import Endpoint, Usage
 from services.kit.settings import JudgeSettings
 from services.work.budget import Errand, bound
 from tests.judge.conftest import Convene, ScriptedRater

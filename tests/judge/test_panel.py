@@ -11,7 +11,8 @@ from esrp.dialogue import Character, Dialogue, Turn
 from esrp.metrics import METRIC_IDS, METRICS
 from services.judge.panel import panel_rater, repair_body, request_body, scores_in
 from services.judge.rating import Fault, Score, Verdict
-from services.kit.chat import ChatClient, Usage
+from services.kit.chat import ChatClient
+from services.kit.endpoint import Usage
 from services.kit.settings import JudgeSettings
 from services.work.budget import Errand, bound
 from tests.fakes import Answer, Models, serve_models

@@ -13,7 +13,7 @@ from esrp.metrics import METRIC_IDS
 from services.judge.app import create_app
 from services.judge.rating import Fault, Rater, Score, Verdict
 from services.judge.resources import Resources, open_resources
-from services.kit.chat import Usage
+from services.kit.endpoint import Usage
 from services.kit.settings import Settings
 from services.kit.web import INTERNAL
 from tests.fakes import Models, serve_models

@@ -10,7 +10,7 @@ from services.jobs import AdvanceRun, JudgeSlice, StoreRatings
 from services.judge import store
 from services.judge.rating import Fault, Score, Unserved, Verdict
 from services.judge.worker import judge_slice, look_around
-from services.kit.chat import Usage
+from services.kit.endpoint import Usage
 from services.kit.ids import verdict_id
 from services.kit.queue import Job
 from services.work.published import played_run

@@ -14,19 +14,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from services.kit.chat import (
-    LARGEST,
-    Attempt,
-    ChatClient,
-    ChatError,
-    Endpoint,
-    Reply,
-    Stopped,
-    Timeouts,
-    Usage,
-    storable,
-    without_thoughts,
-)
+from services.kit.answer import storable, without_thoughts
+from services.kit.chat import LARGEST, Attempt, ChatClient, Stopped
+from services.kit.endpoint import ChatError, Endpoint, Reply, Timeouts, Usage
 from services.kit.quota import Quota
 
 Answer = web.StreamResponse | dict[str, Any]

@@ -12,8 +12,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.kit.chat import ChatError, Reply, Stopped
+from services.kit.chat import Stopped
 from services.kit.db import open_engine, rows
+from services.kit.endpoint import ChatError, Reply
 from services.kit.quota import Quota
 from services.work.budget import Errand
 from services.work.seats import OPERATOR, AllSeats, Caps, Seats

@@ -15,7 +15,9 @@ from esrp.metrics import SCORES, Language
 from services.judge.lora.serving import Launch, UnusableAdapter, engine_running
 from services.judge.lora.tokenizing import Asked, JudgeTokenizer, UnusableTokenizer, load_tokenizer
 from services.judge.rating import Fault, Rater, Score, Unserved, Verdict
-from services.kit.chat import Attempt, ChatClient, ChatError, Door, Endpoint, Reply, Stopped, Usage, storable
+from services.kit.answer import storable
+from services.kit.chat import Attempt, ChatClient, Door, Stopped
+from services.kit.endpoint import ChatError, Endpoint, Reply, Usage
 from services.kit.settings import JudgeSettings
 from services.work.budget import Errand
 from services.work.seats import Seats
