@@ -1,6 +1,7 @@
 """Which dialogues a run consists of, in the order of play."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from uuid import UUID
 
 from esrp.api import Sample
@@ -10,15 +11,20 @@ from services.kit.ids import dialogue_id
 from services.work.published import PlayedRun
 
 
-def planned(run: PlayedRun) -> list[Planned]:
-    """Every pair of the sample, replicate after replicate; every beginning of it is balanced."""
+PART = 2_000  # dialogues that are written at once: others have their turn after 20 ms
+
+
+def planned(run: PlayedRun) -> Iterator[list[Planned]]:
+    """Every pair of the sample, replicate after replicate, in parts; every beginning of all is balanced."""
     pairs, whole = _pairs(run), run.suite.counts["dialogues"]
-    return [
+    dialogues = (
         # A replicate's places leave room for all of the suite, so that a larger sample moves nobody.
         _dialogue(run.id, round_ * whole + place, character, scenario, round_ + 1)
         for round_ in range(run.replicates)
         for place, (character, scenario) in enumerate(pairs)
-    ]
+    )
+    while part := list(islice(dialogues, PART)):
+        yield part
 
 
 def planned_from(run: PlayedRun, recorded: Sequence[Recorded]) -> tuple[list[Planned], list[int]]:

@@ -61,7 +61,8 @@ async def plan_run(resources: Resources, run_id: UUID) -> None:
 
 
 async def _write_down(work: Unit, run: PlayedRun) -> None:
-    await store.add_dialogues(work.tx, run, planned(run))
+    for dialogues in planned(run):
+        await store.add_dialogues(work.tx, run, dialogues)
     await store.retry_failed(work.tx, run)
     work.ring(AdvanceRun(run.id))
 

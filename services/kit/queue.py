@@ -53,6 +53,8 @@ class ArqQueue:
                 for job in jobs:
                     # No fixed job id: the id of a dead worker's job stays blocked until its timeout.
                     await pool.enqueue_job(type(job).__name__, str(job.subject), _queue_name=queue_name(job.to))
+                for service in {job.to for job in jobs}:
+                    await pool.publish(bell(service), b"")
         except (redis_errors.RedisError, OSError, TimeoutError) as error:
             log.warning("queue.unheard", jobs=[type(job).__name__ for job in jobs], error=repr(error))
 
@@ -124,6 +126,11 @@ class Chime:
 def queue_name(service: str) -> str:
     """The Redis key of a service's queue."""
     return f"esrp:{service}"
+
+
+def bell(service: str) -> str:
+    """The Redis channel on which its worker hears that there is something in its queue."""
+    return f"esrp:{service}:bell"
 
 
 def _to_json(message: dict[str, Any]) -> bytes:

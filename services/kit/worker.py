@@ -7,11 +7,12 @@ from typing import Any, cast
 from uuid import UUID
 
 import structlog
+from arq.connections import create_pool
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 from prometheus_client import Counter
 
-from services.kit.queue import SERIALISED, Job, queue_name, redis_settings
+from services.kit.queue import SERIALISED, Job, bell, queue_name, redis_settings
 
 log = structlog.get_logger()
 
@@ -29,6 +30,8 @@ JOB_TIMEOUT = 300
 MAX_JOBS = 512
 # Seconds between looks: what a lost message costs. A look is a few milliseconds of Postgres.
 PAUSE = 5.0
+# Seconds between looks into the queue: what it costs that a bell was not heard.
+DEAF = 0.5
 
 
 def coalesced(share: Share, *, at_once: int = MAX_JOBS) -> Handler:
@@ -70,7 +73,8 @@ async def work(service: str, redis_url: str, handlers: Mapping[type[Job], Handle
 
 async def _answer(service: str, redis_url: str, handlers: Mapping[type[Job], Handler]) -> None:
     while True:
-        worker = Worker(
+        worker = _Hearing(
+            service,
             functions=[
                 func(cast(WorkerCoroutine, _guarded(job, handler)), name=job.__name__)
                 for job, handler in handlers.items()
@@ -82,7 +86,7 @@ async def _answer(service: str, redis_url: str, handlers: Mapping[type[Job], Han
             job_timeout=JOB_TIMEOUT,
             keep_result=0,
             max_tries=3,
-            poll_delay=0.1,
+            poll_delay=DEAF,
             health_check_interval=30,
             log_results=False,
             **SERIALISED,
@@ -99,6 +103,29 @@ async def _answer(service: str, redis_url: str, handlers: Mapping[type[Job], Han
             with suppress(Exception):
                 await worker.close()
             await asyncio.sleep(1)
+
+
+class _Hearing(Worker):
+    """arq's worker looks into its queue every so often; this one also when its bell rings: no message waits."""
+
+    def __init__(self, service: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._bell = bell(service)
+
+    async def main(self) -> None:
+        """Look until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            hearing = tasks.create_task(self._hear())
+            await super().main()
+            hearing.cancel()
+
+    async def _hear(self) -> None:
+        pool = await create_pool(self.redis_settings)
+        async with pool, pool.pubsub() as heard:
+            await heard.subscribe(self._bell)
+            async for message in heard.listen():
+                if message["type"] == "message":
+                    await self._poll_iteration()
 
 
 def _guarded(job: type[Job], handler: Handler) -> Callable[..., Awaitable[None]]:

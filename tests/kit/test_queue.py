@@ -3,6 +3,7 @@
 import asyncio
 from uuid import UUID, uuid4
 
+import pytest
 import redis.asyncio
 
 from services.jobs import AdvanceRun, PlanRun
@@ -80,3 +81,21 @@ async def test_a_chime_rings_for_news_and_once_more_at_the_end() -> None:
         chime.news()
         chime.news()
     assert queue.jobs == [AdvanceRun(RUN)] * 2
+
+
+async def test_a_bell_is_heard_at_once_and_not_at_the_next_look(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.kit.worker.DEAF", 3600)  # seconds: no look comes in time
+    heard = asyncio.Event()
+
+    async def handler(run_id: UUID) -> None:
+        heard.set()
+
+    queue = ArqQueue(redis_url)
+    worker = asyncio.create_task(work("generator", redis_url, {PlanRun: handler}, nothing))
+    async with asyncio.timeout(20):
+        while not heard.is_set():  # until it listens
+            await queue.ring(PlanRun(RUN))
+            await asyncio.sleep(0.05)
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    await queue.close()
