@@ -47,6 +47,7 @@ def table(
     missing: Mapping[str, Mapping[str, int]] | None = None,
     method: Method = METHOD,
     paired: bool = True,
+    brief: bool = False,
 ) -> Table:
     """Score all candidates, their differences and their groups on common resamples of (character, scenario) pairs.
 
@@ -54,7 +55,8 @@ def table(
     are compared on the pairs that both were rated on by ``differences``. A group-by labels (character, scenario) pairs,
     ``None`` for those that are in no group; groups are parts of the same resamples. ``missing`` is by candidate and
     metric, as for ``scores``. Means, standard errors, ``suite`` and ``population`` equal those of ``scores``.
-    Of n candidates there are n² / 2 differences: not ``paired``, there is none.
+    Of n candidates there are n² / 2 differences: not ``paired``, there is none. ``brief``: of groups the overall score
+    alone is resampled, a fifth of the work; the ``dialogue`` intervals of the others are by t.
     """
     frame = _Frame.of(list(candidates.values()))
     seed = key(*sorted(ratings.sha256 for ratings in candidates.values()))
@@ -68,17 +70,24 @@ def table(
         if paired
         else {},
         groups={
-            by: _grouped(frame, labels, resamples, method, seed, candidates) for by, labels in (groups or {}).items()
+            by: _grouped(frame, labels, resamples, method, seed, candidates, 1 if brief else len(COLUMNS))
+            for by, labels in (groups or {}).items()
         },
         seed=seed,
     )
 
 
 def _grouped(
-    frame: "_Frame", labels: Labels, resamples: "_Resamples", method: Method, seed: str, candidates: Iterable[str]
+    frame: "_Frame",
+    labels: Labels,
+    resamples: "_Resamples",
+    method: Method,
+    seed: str,
+    candidates: Iterable[str],
+    detail: int,
 ) -> dict[str, dict[str, Scores]]:
     parts = {label: _Part(frame, rows, method) for label, rows in frame.labelled(labels)}
-    drawn = resamples.each(list(parts.values()))
+    drawn = resamples.each(list(parts.values()), detail)
     return {
         label: dict(zip(candidates, part.scores(seed, resampled), strict=True))
         for (label, part), resampled in zip(parts.items(), drawn, strict=True)
@@ -157,9 +166,9 @@ def _any(given: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.stack([given[..., columns].any(axis=-1) for columns in COLUMNS], axis=-1)
 
 
-def _means(metrics: Floats, axis: int) -> Floats:
-    """The scores that are means of metrics, ``nan`` where a metric is; the axis of metrics becomes one of scores."""
-    return np.stack([metrics.take(columns, axis=axis).mean(axis=axis) for columns in COLUMNS], axis=axis)
+def _means(metrics: Floats, axis: int, scores: int = len(COLUMNS)) -> Floats:
+    """The first ``scores``, means of metrics, ``nan`` where a metric is; the axis of metrics becomes one of scores."""
+    return np.stack([metrics.take(columns, axis=axis).mean(axis=axis) for columns in COLUMNS[:scores]], axis=axis)
 
 
 # --- resampling -------------------------------------------------------------------------------------------------------
@@ -178,36 +187,35 @@ class _Resamples:
         keeps = self._units * replicates * self._both.itemsize <= KEPT
         self._kept = list(self._drawn()) if keeps else None
 
-    def each(self, parts: "Sequence[_Part]") -> Iterator[Floats | None]:
-        """Each score of each candidate over each part's units in every resample: candidates × scores × replicates.
+    def each(self, parts: "Sequence[_Part]", scores: int = len(COLUMNS)) -> Iterator[Floats | None]:
+        """The first scores of each candidate over each part's units in each resample: candidates × scores × replicates.
 
         ``None`` for a part of too few units. What is not kept is drawn once for many parts, not once for each.
         """
-        size = 8 * self._both.shape[1] // 2 * len(COLUMNS) * self._replicates
+        size = 8 * self._both.shape[1] // 2 * scores * self._replicates
         together = 1 if self._kept is not None else max(1, KEPT // max(1, size))
         for start in range(0, len(parts), together):
-            yield from self._resampled(parts[start : start + together])
+            yield from self._resampled(parts[start : start + together], scores)
 
-    def _resampled(self, parts: "Sequence[_Part]") -> list[Floats | None]:
+    def _resampled(self, parts: "Sequence[_Part]", scores: int) -> list[Floats | None]:
         """Integer weights times integer sums: exact, whatever the BLAS does."""
         wanted = [part for part in parts if part.many]
         flat = [np.ascontiguousarray(self._both[part.rows].reshape(len(part.rows), -1).T) for part in wanted]
-        shape = self._both.shape[1] // 2, len(COLUMNS), self._replicates
+        shape = self._both.shape[1] // 2, scores, self._replicates
         found = [np.empty(shape) for _ in wanted]
         start = 0
         for drawn in (self._kept if self._kept is not None else self._drawn()) if wanted else ():
-            for part, sums, scores in zip(wanted, flat, found, strict=True):
+            for part, sums, values in zip(wanted, flat, found, strict=True):
                 whole = len(part.rows) == self._units
-                scores[:, :, start : start + drawn.shape[1]] = self._means(
-                    sums @ (drawn if whole else drawn[part.rows])
-                )
+                totals = sums @ (drawn if whole else drawn[part.rows])
+                values[:, :, start : start + drawn.shape[1]] = self._means(totals, scores)
             start += drawn.shape[1]
         there = iter(found)
         return [next(there) if part.many else None for part in parts]
 
-    def _means(self, totals: NDArray[Any]) -> Floats:
+    def _means(self, totals: NDArray[Any], scores: int) -> Floats:
         sums, counts = totals.reshape(2, *(self._both.shape[1] // 2, self._both.shape[2], -1)).astype(np.float64)
-        return _means(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0), axis=1)
+        return _means(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0), 1, scores)
 
     def _drawn(self) -> Iterator[Weights]:
         """Chunks of the weights, units × replicates."""
@@ -324,9 +332,11 @@ class _Part:
         two_way = np.where(two_way > 0, two_way, np.maximum(by_character, by_scenario))
         low, high = self._t(mean, by_unit, clusters[2])
         if resamples is not None:
-            many = clusters[2] >= FEW
+            drawn = slice(resamples.shape[-2])
+            many = clusters[2][..., drawn] >= FEW
             below, above = _percentiles(resamples, self._confidence)
-            low, high = np.where(many, below, low), np.where(many, above, high)
+            low[..., drawn] = np.where(many, below, low[..., drawn])
+            high[..., drawn] = np.where(many, above, high[..., drawn])
         return _Bounds(
             se=np.sqrt(by_scenario),
             suite=self._t(mean, by_scenario, clusters[0]),

@@ -166,3 +166,15 @@ def test_groups_on_resamples_that_are_too_many_to_be_kept_are_those_of_each_alon
     for name in ("c00", "c02"):
         one = table({"": ratings}, groups={"by": only(name)}, method=many)
         assert one.groups["by"][name] == together[name]
+
+
+def test_in_brief_groups_have_the_same_overall_score_and_the_same_means() -> None:
+    ratings, groups = Ratings.of(sparse(noisy(6, 10))), {"character": lambda c, s: c}
+    whole = table({"": ratings}, groups=groups, method=QUICK)
+    brief = table({"": ratings}, groups=groups, method=QUICK, brief=True)
+    assert brief.scores == whole.scores
+    for label, of in whole.groups["character"].items():
+        found = brief.groups["character"][label][""]
+        assert found.overall == of[""].overall
+        for ours, theirs in zip(all_of(found), all_of(of[""]), strict=True):
+            assert_same(ours, theirs, dialogue=False)

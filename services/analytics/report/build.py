@@ -69,7 +69,7 @@ def _found(material: Material) -> Found:
     return Found(
         raters=raters,
         ratings=ratings,
-        table=table({"": ratings}, groups=groups(ratings, material.scenarios), missing={"": lacking}),
+        table=table({"": ratings}, groups=groups(ratings, material.scenarios), missing={"": lacking}, brief=True),
         coverage=_coverage(material, kind, ratings, planned),
         calibration=calibration,
         diversity=_diversity(material),
