@@ -39,7 +39,7 @@ def fill(text: str, values: Mapping[str, str | None]) -> str:
     if not values:
         return text
     field = re.compile("{(" + "|".join(map(re.escape, values)) + ")}")
-    lines = (line for line in text.split("\n") if _has_something_to_say(field.findall(line), values))
+    lines = (line for line in text.split("\n") if "{" not in line or _has_something_to_say(field.findall(line), values))
     return field.sub(lambda found: values[found[1]] or "", "\n".join(lines))
 
 

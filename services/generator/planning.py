@@ -10,7 +10,6 @@ from services.generator.store import Planned, Recorded
 from services.kit.ids import dialogue_id
 from services.work.published import PlayedRun
 
-
 PART = 2_000  # dialogues that are written at once: others have their turn after 20 ms
 
 

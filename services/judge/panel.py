@@ -9,6 +9,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from esrp.dialogue import Dialogue
@@ -42,18 +43,19 @@ class PanelRater:
 
     async def rate(self, dialogue: Dialogue, language: Language, errand: Errand) -> Verdict:
         """Ask, patiently; where a score is missing, ask once more, and keep the answer with more of them."""
-        asked = await ask(
-            self,
-            request_body(self.judge, dialogue, language),
-            lambda text: None if is_complete(text) else repair_body(self.judge, dialogue, text, language),
-            errand,
-        )
+        read = cache(scores_in)
+
+        def repair(text: str) -> Mapping[str, Any] | None:
+            is_complete = len(read(text)) == len(METRICS)
+            return None if is_complete else repair_body(self.judge, dialogue, text, language)
+
+        asked = await ask(self, request_body(self.judge, dialogue, language), repair, errand)
         if asked.stopped:
             return Verdict(stopped=True, usage=asked.usage)
         if not asked.answers:
             return Verdict(error=asked.error, usage=asked.usage)
-        best = max(reversed(asked.answers), key=lambda text: len(scores_in(text)))  # of equals the later
-        scores = scores_in(best)
+        best = max(reversed(asked.answers), key=lambda text: len(read(text)))  # of equals the later
+        scores = read(best)
         return Verdict(scores, best, None if scores else asked.error, asked.usage)
 
 
@@ -163,11 +165,6 @@ def scores_in(text: str) -> dict[str, Score]:
         return {}
     agreed = {id: agreed_on([score for scores in given for score in scores.get(id, ())]) for id in given[-1]}
     return {metric.id: score for metric in METRICS if (score := agreed.get(metric.id)) is not None}
-
-
-def is_complete(text: str) -> bool:
-    """Whether a judge's reply gives every metric a score."""
-    return len(scores_in(text)) == len(METRICS)
 
 
 MOST_OBJECTS = 200  # braces that are looked at; a reply that is all braces must not cost a minute

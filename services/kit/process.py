@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TypeVar
 
+import uvloop
 from starlette.types import ASGIApp
 
 from services.kit.queue import Job
@@ -46,7 +47,7 @@ def main(
             gc.freeze()  # what is there now stays: looking through it again took 0.2 s in the middle of a request
             await run(*parts)
 
-    asyncio.run(process())
+    uvloop.run(process())
 
 
 async def run(*parts: Awaitable[None]) -> None:

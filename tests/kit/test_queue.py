@@ -83,7 +83,9 @@ async def test_a_chime_rings_for_news_and_once_more_at_the_end() -> None:
     assert queue.jobs == [AdvanceRun(RUN)] * 2
 
 
-async def test_a_bell_is_heard_at_once_and_not_at_the_next_look(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bell_is_heard_at_once_and_not_at_the_next_look(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("services.kit.worker.DEAF", 3600)  # seconds: no look comes in time
     heard = asyncio.Event()
 
