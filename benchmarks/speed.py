@@ -28,8 +28,8 @@ from typing import Any
 
 from benchmarks import workload
 from benchmarks.footprint import Footprint, watched
-from benchmarks.peers import install
-from benchmarks.peers.install import NotInstalled
+from benchmarks.other_tools import install
+from benchmarks.other_tools.install import NotInstalled
 from benchmarks.servers import FULL, LATENCY, ROOT, Mock, add_options, mock, model, stack
 from esrp.api import Report, Run
 from esrp.client import AsyncClient
@@ -43,7 +43,7 @@ LEGEND = """
 Ours: from the request for a run to its report, with database and judge, on a stack that is up; memory is that of all
 its processes, shared pages counted once. Others: the whole process, imports included, memory of its largest process;
 loop only: without the imports."""
-HERE = (Path(__file__).parent / "peers").relative_to(ROOT)  # where peers run; Inspect takes no absolute path
+HERE = (Path(__file__).parent / "other_tools").relative_to(ROOT)  # where peers run; Inspect takes no absolute path
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +183,14 @@ def aiohttp_loop(cache: Path) -> Peer:
     """A bare loop over aiohttp."""
     python = install.python_environment(cache / "bare", ["aiohttp", "openai"])
     name = f"bare aiohttp loop {install.python_version(python, 'aiohttp')}"
-    return Peer(name, lambda n, _: [str(python), "-m", "benchmarks.peers.bare", "aiohttp", str(n)])
+    return Peer(name, lambda n, _: [str(python), "-m", "benchmarks.other_tools.bare", "aiohttp", str(n)])
 
 
 def openai_loop(cache: Path) -> Peer:
     """A bare loop over ``AsyncOpenAI``."""
     python = install.python_environment(cache / "bare", ["aiohttp", "openai"])
     name = f"{OPENAI_LOOP} {install.python_version(python, 'openai')}"
-    return Peer(name, lambda n, _: [str(python), "-m", "benchmarks.peers.bare", "openai", str(n)])
+    return Peer(name, lambda n, _: [str(python), "-m", "benchmarks.other_tools.bare", "openai", str(n)])
 
 
 def inspect_ai(cache: Path) -> Peer:

@@ -20,8 +20,8 @@ SECOND = Turn(user="{q2}", assistant="{a2}")
 
 
 def write(path: Path, dialogues: int) -> None:
-    """The file that ``benchmarks.peers.work`` reads: prompts as the services send them, with places ``{q1}`` (the first
-    question), ``{a1}``, ``{q2}`` and ``{a2}`` for what is said."""
+    """The file that ``benchmarks.other_tools.work`` reads: prompts as the services send them, with places
+    ``{q1}`` (the first question), ``{a1}``, ``{q2}`` and ``{a2}`` for what is said."""
     suite = bundled(SUITE)
     pairs = sampled(suite, Sample(dialogues=dialogues, seed=SEED))
     document = {

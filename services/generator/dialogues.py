@@ -14,10 +14,7 @@ from services.generator.store import Claimed, Save
 from services.jobs import AdvanceRun, JudgeSlice
 from services.kit.endpoint import ChatError, Usage
 from services.kit.queue import Job
-from services.work.budget import Purse
-from services.work.lease import Slice
-from services.work.loop import Held, Lane, LeaseLost
-from services.work.published import PlayedRun
+from services.work.loop import Held, Lane, LeaseLost, RunWork
 
 log = structlog.get_logger()
 
@@ -32,24 +29,12 @@ LONGEST_PAUSE = 3600.0  # seconds that an endpoint may ask for between two tries
 
 
 @dataclass(frozen=True)
-class Dialogues:
+class Dialogues(RunWork):
     """The dialogues of a run and its two speakers; ``width`` is how many are held at once."""
 
-    run: PlayedRun
     candidate: Speaker
     simulator: Speaker
     width: int
-    of_run: bool = True
-
-    @property
-    def subject(self) -> UUID:
-        """The run."""
-        return self.run.id
-
-    @property
-    def tenant_id(self) -> UUID:
-        """See ``Work``."""
-        return self.run.tenant_id
 
     @property
     def lanes(self) -> Sequence[Lane]:
@@ -60,10 +45,6 @@ class Dialogues:
     def bells(self) -> Mapping[Job, float]:
         """Judges rate while dialogues are played."""
         return {JudgeSlice(self.run.id): SOON, AdvanceRun(self.run.id): 0.5}
-
-    def purse(self, lease: Slice) -> Purse | None:
-        """The run's budget."""
-        return Purse(lease, self.run) if self.run.budget else None
 
     async def expect(self, tx: AsyncConnection) -> None:
         """Nothing: dialogues are written down when the run is planned."""

@@ -20,10 +20,8 @@ from services.judge.rating import Fault, Unserved, Verdict
 from services.judge.resources import Resources
 from services.judge.store import Claimed, Given
 from services.kit.queue import Job
-from services.work.budget import Errand, Purse
-from services.work.lease import Slice
-from services.work.loop import Held, Lane
-from services.work.published import PlayedRun
+from services.work.budget import Errand
+from services.work.loop import Held, Lane, RunWork
 
 log = structlog.get_logger()
 
@@ -33,31 +31,15 @@ BATCHES = Counter("esrp_judge_batches_total", "Verdicts given on the diversity o
 
 
 @dataclass(frozen=True)
-class _Rated:
-    """What rating dialogues and batches have in common: a run, and a lane for each judge."""
+class _Rated(RunWork):
+    """What rating dialogues and batches have in common: a lane for each judge."""
 
     resources: Resources
-    run: PlayedRun
-    of_run: bool = True
-
-    @property
-    def subject(self) -> UUID:
-        """The run."""
-        return self.run.id
-
-    @property
-    def tenant_id(self) -> UUID:
-        """See ``Work``."""
-        return self.run.tenant_id
 
     @property
     def bells(self) -> Mapping[Job, float]:
         """Scores are taken over while more are given."""
         return {StoreRatings(self.run.id): 0.5}
-
-    def purse(self, lease: Slice) -> Purse | None:
-        """The run's budget."""
-        return Purse(lease, self.run) if self.run.budget else None
 
     def lanes_of(self, judges: Sequence[str]) -> Sequence[Lane]:
         """A lane for each."""

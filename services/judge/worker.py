@@ -41,11 +41,11 @@ async def diversity_slice(resources: Resources, run_id: UUID) -> None:
     await _slice(resources, DiversitySlice(run_id), Batches)
 
 
-async def _slice(resources: Resources, job: Job, of: Callable[[Resources, PlayedRun], Work[Any, Any]]) -> None:
+async def _slice(resources: Resources, job: Job, of: Callable[[PlayedRun, Resources], Work[Any, Any]]) -> None:
     async def begin() -> Work[Any, Any] | None:
         async with resources.engine.begin() as tx:
             run = await played_run(tx, job.subject)
-        return of(resources, run) if run is not None and run.goes_on and run.judges else None
+        return of(run, resources) if run is not None and run.goes_on and run.judges else None
 
     if await resources.slices.work(job, begin):
         await resources.queue.ring(AdvanceRun(job.subject))

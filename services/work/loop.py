@@ -16,6 +16,7 @@ from services.kit.group_commit import GroupCommit
 from services.kit.queue import Chime, Job, Queue
 from services.work.budget import Errand, Purse
 from services.work.lease import Leases, Slice
+from services.work.published import PlayedRun
 
 log = structlog.get_logger()
 
@@ -81,6 +82,32 @@ class Work(Protocol[Claimed, Save]):
 
     async def is_left(self, tx: AsyncConnection) -> bool:
         """Whether something waits for somebody."""
+
+
+@dataclass(frozen=True)
+class RunWork:
+    """What all work on a run has in common."""
+
+    run: PlayedRun
+
+    @property
+    def subject(self) -> UUID:
+        """The run."""
+        return self.run.id
+
+    @property
+    def tenant_id(self) -> UUID:
+        """See ``Work``."""
+        return self.run.tenant_id
+
+    @property
+    def of_run(self) -> bool:
+        """Yes."""
+        return True
+
+    def purse(self, lease: Slice) -> Purse | None:
+        """The run's budget."""
+        return Purse(lease, self.run) if self.run.budget else None
 
 
 @dataclass(frozen=True, slots=True)

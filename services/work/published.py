@@ -19,45 +19,51 @@ from services.kit.db import one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """A row of ``gateway.runs_v1``: what was asked for, and how far the gateway says it is."""
+class AskedRun:
+    """What was asked for, as the gateway keeps, shows and publishes it."""
 
     id: UUID
     tenant_id: UUID
     name: str | None
-    status: RunStatus
-    phase: Phase | None
-    revision: int
-    suite_id: UUID
     suite_label: str
     candidate: Mapping[str, Any]
-    candidate_name: str
-    secret_id: UUID | None
     transcript_id: UUID | None
     frozen_id: UUID | None
     simulator: str | None
     judges: Sequence[str]
     rounds: int
     replicates: int
-    sample: Mapping[str, Any] | None
-    plan: Mapping[str, Any]
-    manifest: Mapping[str, Any]
-    manifest_sha256: str
+    sample: Mapping[str, int] | None
     budget: Mapping[str, float | None] | None
     prices: Mapping[str, Mapping[str, float]] | None
-    retry_at: datetime | None
     labels: Mapping[str, str]
+    plan: Mapping[str, Any]
+    manifest_sha256: str
+
+    @property
+    def dialogues(self) -> int:
+        """How many its plan has."""
+        return int(self.plan["dialogues"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(AskedRun):
+    """A row of ``gateway.runs_v1``: what was asked for, and how far the gateway says it is."""
+
+    status: RunStatus
+    phase: Phase | None
+    revision: int
+    suite_id: UUID
+    candidate_name: str
+    secret_id: UUID | None
+    manifest: Mapping[str, Any]
+    retry_at: datetime | None
     created_at: datetime
 
     @property
     def goes_on(self) -> bool:
         """Whether calls may begin for it."""
         return self.status in GOING_ON
-
-    @property
-    def dialogues(self) -> int:
-        """How many its plan has."""
-        return int(self.plan["dialogues"])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 from esrp.api import OPEN, Decision, Phase, RunError, RunStatus
+from services.work.published import AskedRun
 
 Used: TypeAlias = Mapping[str, Mapping[str, int]]
 """Calls and tokens by role."""
@@ -47,30 +48,13 @@ class Moving(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownRun:
+class ShownRun(AskedRun):
     """What is shown of a run, but for its pacing. ``outcome`` is how far it came, once it is final."""
 
-    id: UUID
-    tenant_id: UUID
-    name: str | None
     status: RunStatus
     phase: Phase | None
     revision: int
-    suite_label: str
     suite_sha256: str
-    candidate: Mapping[str, Any]
-    transcript_id: UUID | None
-    frozen_id: UUID | None
-    simulator: str | None
-    judges: Sequence[str]
-    rounds: int
-    replicates: int
-    sample: Mapping[str, int] | None
-    budget: Mapping[str, float | None] | None
-    prices: Mapping[str, Any] | None
-    labels: Mapping[str, str]
-    plan: Mapping[str, Any]
-    manifest_sha256: str
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -85,11 +69,6 @@ class ShownRun:
     def is_open(self) -> bool:
         """Whether it may still move on by itself."""
         return self.status in OPEN
-
-    @property
-    def dialogues(self) -> int:
-        """How many its plan has."""
-        return int(self.plan["dialogues"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,30 +100,13 @@ class LockedRun(StoredRun):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun:
+class NewRun(AskedRun):
     """A run to be stored."""
 
-    id: UUID
-    tenant_id: UUID
-    name: str | None
     suite_id: UUID
-    suite_label: str
-    candidate: Mapping[str, Any]
     candidate_name: str
     secret_id: UUID | None
-    transcript_id: UUID | None
-    frozen_id: UUID | None
-    simulator: str | None
-    judges: Sequence[str]
-    rounds: int
-    replicates: int
-    sample: Mapping[str, Any] | None
-    budget: Mapping[str, Any] | None
-    prices: Mapping[str, Any] | None
-    labels: Mapping[str, str]
-    plan: Mapping[str, Any]
     manifest: Mapping[str, Any]
-    manifest_sha256: str
     warnings: Sequence[str]
     request_sha256: str | None = None
     gate: Mapping[str, Any] | None = None

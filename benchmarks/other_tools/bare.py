@@ -1,4 +1,4 @@
-"""A bare loop with nothing around it: ``WORK=… BASE_URL=… python -m benchmarks.peers.bare aiohttp|openai IN_FLIGHT``.
+"""A bare loop, nothing around it: ``WORK=… BASE_URL=… python -m benchmarks.other_tools.bare aiohttp|openai IN_FLIGHT``.
 
 So many dialogues are played at a time, and nothing is kept but the number of scores. The last line of the output is
 JSON: the seconds of the loop without the start of Python, and the scores.
@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from benchmarks.peers.work import CANDIDATE, JUDGE, SCORE, SIMULATOR, TALK, Messages, Work, load, scores
+from benchmarks.other_tools.work import CANDIDATE, JUDGE, SCORE, SIMULATOR, TALK, Messages, Work, load, scores
 
 Chat = Callable[[str, Messages, dict[str, Any]], Awaitable[str]]
 

@@ -18,7 +18,7 @@ from inspect_ai.model import (
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from benchmarks.peers.work import METRICS, SCORE, TALK, Messages, Work, load, scores
+from benchmarks.other_tools.work import METRICS, SCORE, TALK, Messages, Work, load, scores
 
 KINDS = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 

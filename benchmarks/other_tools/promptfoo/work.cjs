@@ -1,4 +1,4 @@
-// What promptfoo does for a dialogue: the four requests of benchmarks/peers/work.py.
+// What promptfoo does for a dialogue: the four requests of benchmarks/other_tools/work.py.
 
 const fs = require('node:fs');
 
