@@ -49,8 +49,9 @@ async def advance_run(resources: Resources, run_id: UUID) -> bool:
     async with unit(resources.engine, resources.queue) as work:
         run = await store.lock_open_run(work.tx, run_id)
         is_held = run is None and await store.is_open(work.tx, run_id)
-        if run is not None:
-            await _advance(work, run)
+        moved = run is not None and await _advance(work, run)
+    if moved:
+        resources.streams.nudge()
     if is_held:
         await asyncio.sleep(PAUSE)
     return is_held
@@ -69,12 +70,13 @@ async def give_verdict(resources: Resources, run_id: UUID) -> bool:
     return is_held
 
 
-async def _advance(work: Unit, run: LockedRun) -> None:
+async def _advance(work: Unit, run: LockedRun) -> bool:
+    """Put the run where it stands; whether that is somewhere else."""
     await events.follow(work.tx, run)
     place = await _place(work, run)
     if place is None:
         work.ring(GiveVerdict(run.id))
-        return
+        return False
     moved = place != Place(run.status, run.phase)
     if moved:
         await store.move(work.tx, run, place, await progress.outcome(work.tx, run) if place.is_final else None)
@@ -82,6 +84,7 @@ async def _advance(work: Unit, run: LockedRun) -> None:
         if place.is_final:
             RUNS.labels(place.status).inc()
     work.ring(*_next(run.id, place, moved=moved))
+    return moved
 
 
 async def _place(work: Unit, run: LockedRun) -> Place | None:

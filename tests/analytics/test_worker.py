@@ -4,7 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from services.analytics.worker import handlers, look_around, store_ratings, summarise_run
-from services.jobs import AdvanceRun, CountReplies, MeasureAgreement
+from services.jobs import AdvanceRun, MeasureAgreement
 from tests.analytics.conftest import World
 
 
@@ -15,14 +15,14 @@ async def test_scores_of_verdicts_are_taken_over_once_however_often_it_rings(wor
     await store_ratings(world.resources, run)
     await store_ratings(world.resources, run)
     assert await world.count("analytics.ratings") == 9
-    assert world.queue.jobs == [AdvanceRun(run), CountReplies(run)]
+    assert world.queue.jobs == [AdvanceRun(run)]
 
 
 async def test_two_workers_at_once_store_and_summarise_once(world: World) -> None:
     run = await world.run(phase="analysing")
     await world.judge_all(run)
     await asyncio.gather(*(store_ratings(world.resources, run) for _ in range(3)))
-    assert world.queue.jobs == [AdvanceRun(run), CountReplies(run)]
+    assert world.queue.jobs == [AdvanceRun(run)]
     await asyncio.gather(*(summarise_run(world.resources, run) for _ in range(3)))
     assert await world.count("analytics.ratings") == 54
     assert await world.count("analytics.reports") == 1

@@ -46,10 +46,10 @@ async def count_replies(engine: AsyncEngine, do: Do, run: Run) -> None:
 
 
 async def is_due(tx: AsyncConnection, run_id: UUID) -> bool:
-    """Whether a page of dialogues has ended since the last look, or there was none yet."""
+    """Whether a page of dialogues has ended since the last look."""
     found = await row(
         tx,
-        f"SELECT NOT EXISTS (SELECT FROM {COUNTED} WHERE run_id = :run) OR :page <= (SELECT count(*) FROM ("
+        f"SELECT :page <= (SELECT count(*) FROM ("
         f"SELECT FROM generator.dialogues_v1 d WHERE d.run_id = :run AND d.changed_in >= {since(COUNTED, ':run')}"
         " LIMIT :page) x) AS due",
         run=run_id,

@@ -82,15 +82,11 @@ async def summarise(resources: Resources, run: Run, aside: Aside, *, patient: bo
 
 
 async def count(resources: Resources, run_id: UUID) -> bool:
-    """Count what was replied in the run while it is played: its report will have less to do. All there was: ``False``.
-
-    It also makes the process ready that the report will be made in.
-    """
+    """Count what was replied in the run while it is played: its report has less to do. All there was: ``False``."""
     async with resources.reports.slot(patient=True) as do:
         async with reading(resources.engine) as tx:
             run = await run_of(tx, run_id)
         if run is not None:
-            await do(computing.prepare, run.language)
             await count_replies(resources.engine, do, run)
     return False
 

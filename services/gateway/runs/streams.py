@@ -86,6 +86,11 @@ class Streams:
         self._engine = engine
         self._watches: dict[UUID, Watch] = {}
         self._watcher: asyncio.Task[None] | None = None
+        self._nudge = asyncio.Event()
+
+    def nudge(self) -> None:
+        """Something has happened in this very process: look now."""
+        self._nudge.set()
 
     async def follow(self, run_id: UUID, last: int) -> AsyncGenerator[Told, None]:
         """The run's events after ``last``, and its progress when that has changed, until it is final or removed."""
@@ -148,7 +153,10 @@ class Streams:
             except Exception as error:  # who follows waits until Postgres is back
                 log.warning("streams.unread", error=repr(error)[:200])
             look += 1
-            await asyncio.sleep(PAUSE)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE):
+                    await self._nudge.wait()
+            self._nudge.clear()
 
     async def _read(self, tx: AsyncConnection, *, with_progress: bool) -> None:
         """One look at all of them; who has news is woken."""
