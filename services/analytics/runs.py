@@ -17,7 +17,9 @@ from services.work.published import columns
 
 OF_A_RUN = tuple(
     f"analytics.{table}"
-    for table in ("ratings", "reports", "diversity_ratings", "imports", "rated", "agreements", "wordings", "taken")
+    for table in (
+        *("ratings", "reports", "diversity_ratings", "imports", "rated", "packed", "agreements", "wordings", "taken"),
+    )
 )
 
 

@@ -229,10 +229,12 @@ async def test_a_deleted_run_leaves_nothing(world: World) -> None:
     await send(world, batches(run, 3))
     await kept.agree(world.resources, run)
     await world.report(run)
+    await get(world, f"/internal/runs/{run}/metrics", group_by="character")
+    assert await world.count("analytics.packed") == await world.count("analytics.figures") == 1
     await world.db.execute("INSERT INTO gateway.deletions (run_id, tenant_id) VALUES ($1, $2)", run, TENANT)
     await world.db.execute("DELETE FROM gateway.runs WHERE id = $1", run)
     await look_around(world.resources)
-    for table in ("ratings", "reports", "diversity_ratings", "rated", "agreements", "wordings"):
+    for table in ("ratings", "reports", "diversity_ratings", "rated", "agreements", "wordings", "packed", "figures"):
         assert await world.count(f"analytics.{table}") == 0, table
 
 

@@ -37,6 +37,7 @@ from services.analytics.report.agreements import Agreed
 from services.analytics.report.build import build
 from services.analytics.report.material import Material
 from services.analytics.report.packed import Packed
+from services.analytics.report.packing import of_kind
 from services.analytics.report.played import Dialogue, Scenario
 from services.analytics.report.store import Counted
 from services.analytics.runs import FinishedRun, Run
@@ -69,7 +70,6 @@ class Given:
     dialogues: Rows
     scenarios: Rows
     ratings: Packed
-    sampling: Rows
     batches: Sequence[BatchRating]
     wording: Counted | None
     raters: Choice
@@ -102,14 +102,15 @@ def report(given: Given) -> Written:
         else:
             of = replies.counted(dialogues, scenarios, run.language)
             new = Counted(sha256, of.document())
+    rated = given.ratings.unpacked()
     material = Material(
         run=run,
         dialogues=dialogues,
         scenarios=scenarios,
-        ratings=given.ratings.by_kind(),
+        ratings=rated.ratings,
         wording=of,
         raters=given.raters,
-        sampling=dict(given.sampling),
+        sampling=rated.sampling,
         batches=given.batches,
     )
     made = build(material)
@@ -127,8 +128,7 @@ def words(dialogues: Rows, scenarios: Rows, run: Run) -> Counted:
 def agreements(ratings: Packed) -> dict[Agreed, dict[str, Any]]:
     """The agreement of each kind of raters."""
     found = {}
-    for kind, rows in ratings.by_kind().items():
-        of = Ratings.of(rows)
+    for kind, of in ratings.unpacked().ratings.items():
         found[Agreed(kind, of.sha256)] = _agreement(kind, agreement(of, kind)).model_dump(mode="json")
     return found
 
@@ -153,7 +153,7 @@ def _agreement(kind: RaterKind, found: Agreement) -> AgreementOut:
 
 def metrics(run: Run, ratings: Packed, scenarios: Rows, by: GroupBy, asked: Asked, page: Page, format: Format) -> Body:
     """The run's scores by group."""
-    found = breakdown(run, ratings.by_kind(), scenarios.of(Scenario), by, asked, page)
+    found = breakdown(run, ratings.unpacked().ratings, scenarios.of(Scenario), by, asked, page)
     if format == "json":
         return replace(_json(found), count=found.count)
     return Body(whole(tables.metrics_rows(found), tables.METRICS, format), TYPES[format], found.count)
@@ -165,11 +165,11 @@ class PackedSide:
 
     run: Run
     ratings: Packed
-    sampling: Rows
 
     def side(self) -> Side:
         """With its ratings."""
-        return Side(self.run, self.ratings.by_kind(), dict(self.sampling))
+        rated = self.ratings.unpacked()
+        return Side(self.run, rated.ratings, rated.sampling)
 
 
 def comparison(candidate: PackedSide, baseline: PackedSide, asked: Choice) -> Body:
@@ -231,9 +231,9 @@ def board(
 
 def _entry(one: Contender, kind: RaterKind | None) -> Entry:
     if one.report is None:
-        return Entry(one.run, (), Coverage(dialogues=0, scored=0, missing={}), None)
+        return Entry(one.run, Ratings.of(()), Coverage(dialogues=0, scored=0, missing={}), None)
     report = Report.model_validate_json(one.report)
-    ratings = one.ratings.by_kind().get(kind, ()) if kind else ()
+    ratings = of_kind(one.ratings.unpacked().ratings, kind)
     return Entry(one.run, ratings, report.coverage, report.diversity)
 
 
