@@ -1,8 +1,9 @@
 """Ratings as arrays, their hash, and the units that intervals resample or cluster."""
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
@@ -55,6 +56,53 @@ class Ratings:
         levels["metric"] = METRIC_IDS
         codes = {name: _codes(column, levels[name]) for name, column in named.items() if name != "score"}
         return cls(levels, codes, np.array(named["score"], dtype=np.int64))
+
+    @classmethod
+    def of_table(
+        cls, levels: Mapping[str, Sequence[str]], codes: Mapping[str, NDArray[Any]], scores: NDArray[Any]
+    ) -> "Ratings":
+        """The ratings of a table: ``scores`` rows × the nine metrics, 0 where there is none.
+
+        ``levels`` and ``codes`` say of each row whose it is, as in the result, which has no name that is in no rating.
+        """
+        row, metric = np.nonzero(scores)
+        whole = {name: code[row].astype(np.int64) for name, code in codes.items()}
+        return cls._used(levels, {**whole, "metric": metric.astype(np.int64)}, scores[row, metric].astype(np.int64))
+
+    @classmethod
+    def joined(cls, *parts: "Ratings") -> "Ratings":
+        """All ratings of one or more."""
+        levels: dict[str, tuple[str, ...]] = {
+            name: tuple(sorted({level for part in parts for level in part.levels[name]})) for name in parts[0].levels
+        }
+        levels["metric"] = METRIC_IDS
+        codes = {
+            name: np.concatenate([_codes(part.levels[name], levels[name])[part.codes[name]] for part in parts])
+            for name in levels
+        }
+        return cls(levels, codes, np.concatenate([part.score for part in parts]))
+
+    @classmethod
+    def _used(cls, levels: Mapping[str, Sequence[str]], codes: Mapping[str, Integers], score: Integers) -> "Ratings":
+        used = {name: _used(levels[name], code) for name, code in codes.items() if name != "metric"}
+        return cls(
+            {**{name: level for name, (level, _) in used.items()}, "metric": METRIC_IDS},
+            {**{name: code for name, (_, code) in used.items()}, "metric": codes["metric"]},
+            score,
+        )
+
+    def __len__(self) -> int:
+        """How many ratings."""
+        return len(self.score)
+
+    def among(self, column: str, names: Collection[str]) -> NDArray[np.bool_]:
+        """Of each rating whether what it has in the column is one of the names."""
+        chosen = np.array([level in names for level in self.levels[column]], dtype=bool)
+        return chosen[self.codes[column]]
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Ratings":
+        """Some of the ratings, with the names that are in them alone."""
+        return self._used(self.levels, {name: code[chosen] for name, code in self.codes.items()}, self.score[chosen])
 
     @cached_property
     def sha256(self) -> str:
@@ -137,6 +185,13 @@ class Units:
 def _codes(column: Sequence[str], levels: tuple[str, ...]) -> Integers:
     number: Callable[[str], int] = {name: code for code, name in enumerate(levels)}.__getitem__
     return np.fromiter(map(number, column), dtype=np.int64, count=len(column))
+
+
+def _used(levels: Sequence[str], codes: Integers) -> tuple[tuple[str, ...], Integers]:
+    """The levels that some code names, and the codes as indices into these."""
+    there = np.bincount(codes, minlength=len(levels)) > 0
+    number: Integers = np.cumsum(there) - 1
+    return tuple(itertools.compress(levels, there.tolist())), number[codes]
 
 
 def _sorted_rows(columns: Sequence[Integers]) -> Integers:

@@ -21,10 +21,11 @@ async def changes(tx: AsyncConnection, run_id: UUID) -> int:
 
 
 async def drop_reports(tx: AsyncConnection, run_ids: Sequence[UUID]) -> None:
-    """The runs' ratings changed: their reports say nothing any more, and their agreement is to be computed anew."""
+    """The runs' ratings changed: reports and figures say nothing any more; their agreement is to be computed anew."""
     if not run_ids:
         return
     await count(tx, "DELETE FROM analytics.reports WHERE run_id = ANY(CAST(:runs AS uuid[]))", runs=list(run_ids))
+    await count(tx, "DELETE FROM analytics.figures WHERE run_ids && CAST(:runs AS uuid[])", runs=list(run_ids))
     await count(
         tx,
         "INSERT INTO analytics.rated (run_id, tenant_id) SELECT id, tenant_id FROM gateway.runs_v1"

@@ -1,4 +1,4 @@
-"""What is read of stored ratings: whose they are, how they were sampled, what is exported."""
+"""What is read of stored ratings: whose they are, and what is exported."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,23 +7,9 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import RaterKind
 from esrp.stats.diversity import BatchRating
 from services.analytics.imports.imported import COUNTS
-from services.kit.bulk import Rows, copied
 from services.kit.db import rows
-
-
-async def kinds(tx: AsyncConnection, run_ids: Sequence[UUID]) -> set[RaterKind]:
-    """Who rated any of the runs."""
-    found = await rows(
-        tx,
-        "SELECT kind FROM (VALUES ('judge'), ('human')) k(kind) WHERE EXISTS (SELECT FROM analytics.ratings t"
-        " JOIN gateway.runs_v1 r ON r.id = t.run_id"
-        f" WHERE t.run_id = ANY(CAST(:runs AS uuid[])) AND t.kind = k.kind AND {COUNTS})",
-        runs=list(run_ids),
-    )
-    return {r["kind"] for r in found}
 
 
 async def judges(tx: AsyncConnection, run_id: UUID) -> list[str]:
@@ -33,15 +19,6 @@ async def judges(tx: AsyncConnection, run_id: UUID) -> list[str]:
         f" WHERE t.run_id = :run AND t.kind = 'judge' AND {COUNTS} ORDER BY t.rater"
     )
     return [r["rater"] for r in await rows(tx, sql, run=run_id)]
-
-
-async def sampling(tx: AsyncConnection, run_id: UUID) -> Rows:
-    """Each dialogue whose human ratings belong to a random sample, and who says so: ``random`` or ``drawn``."""
-    return await copied(
-        tx,
-        "SELECT json_build_array(dialogue_id, min(sampling)) FROM analytics.ratings"
-        f" WHERE run_id = '{run_id}' AND kind = 'human' AND sampling IS NOT NULL GROUP BY dialogue_id",
-    )
 
 
 async def diversity_ratings(tx: AsyncConnection, run_id: UUID) -> list[BatchRating]:

@@ -2,10 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from uuid import UUID
 from weakref import WeakValueDictionary
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -37,11 +36,11 @@ class Resources:
     figures: Aside = field(default_factory=lambda: Aside("figures", processes=PROCESSES))
     reports: Aside = field(default_factory=lambda: Aside("reports", seconds=LONG, pool=Pool(memory=LARGE)))
     uploads: Uploads = field(default_factory=lambda: Uploads(ROOM))
-    _turns: WeakValueDictionary[UUID, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _turns: WeakValueDictionary[Hashable, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
-    def turn(self, run_id: UUID) -> asyncio.Lock:
-        """In this process one at a time makes a run's report."""
-        return self._turns.setdefault(run_id, asyncio.Lock())
+    def turn(self, of: Hashable) -> asyncio.Lock:
+        """In this process one at a time makes a run's report, by the run, or a figure, by its key."""
+        return self._turns.setdefault(of, asyncio.Lock())
 
     async def close(self) -> None:
         """Close them in the end."""

@@ -18,15 +18,8 @@ from services.work.published import columns
 OF_A_RUN = tuple(
     f"analytics.{table}"
     for table in (
-        "ratings",
-        "reports",
-        "diversity_ratings",
-        "imports",
-        "rated",
-        "agreements",
-        "replies",
-        "counted",
-        "taken",
+        *("ratings", "reports", "diversity_ratings", "imports", "rated", "packed", "agreements", "replies"),
+        *("counted", "taken"),
     )
 )
 

@@ -10,6 +10,7 @@ from prometheus_client import Counter
 from esrp.api import FINAL
 from services.analytics.cards import measure
 from services.analytics.cards.store import mark, mark_deleted, marked
+from services.analytics.figures import store
 from services.analytics.gates import given
 from services.analytics.rated import drop_reports, lock
 from services.analytics.report import counting, kept
@@ -47,6 +48,7 @@ async def look_around(resources: Resources) -> Sequence[Job]:
         await mark_deleted(tx)
         await forget_deleted(tx, *OF_A_RUN)
         await given.forget(tx)
+        await store.forget(tx)
         waiting = await open_work(tx)
         unknown = await without_agreement(tx)
         unmeasured = await marked(tx)

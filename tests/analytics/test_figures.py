@@ -230,10 +230,12 @@ async def test_a_deleted_run_leaves_nothing(world: World) -> None:
     await send(world, batches(run, 3))
     await kept.agree(world.resources, run)
     await world.report(run)
+    await get(world, f"/internal/runs/{run}/metrics", group_by="character")
+    assert await world.count("analytics.packed") == await world.count("analytics.figures") == 1
     await world.db.execute("INSERT INTO gateway.deletions (run_id, tenant_id) VALUES ($1, $2)", run, TENANT)
     await world.db.execute("DELETE FROM gateway.runs WHERE id = $1", run)
     await look_around(world.resources)
-    for table in OF_A_RUN:
+    for table in (*OF_A_RUN, "analytics.figures"):
         assert await world.count(table) == 0, table
 
 

@@ -9,12 +9,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.metrics import METRIC_IDS, Language
-from services.analytics.report.packed import SCORES
 from services.kit.bulk import Rows, copied
 from services.kit.db import count, json, many, one, rows
 from services.kit.settings import JudgeSettings
 from services.work.cards import configuration
 
+SCORES = ", ".join(f"max(score) FILTER (WHERE metric = '{metric}')" for metric in METRIC_IDS)
 RUNS = 20  # of a tenant; as full studies with two judges they are 450,000 ratings: 3 s and 190 MB
 
 

@@ -1,13 +1,14 @@
 """A run's scores by group: character, scenario, persona, emotion, location or rater."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from esrp.api import GroupBy, MetricsOut, RaterKind, Scored
-from esrp.stats import METHOD, Rating, Ratings, Score, Scores, table
+from esrp.stats import METHOD, Ratings, Score, Scores, table
 from services.analytics.report.build import estimate
 from services.analytics.report.groups import MOST_GROUPS, labels, names_of, only
+from services.analytics.report.packing import of_kind
 from services.analytics.report.played import Scenario
 from services.analytics.runs import Run
 from services.kit.ids import encode
@@ -38,7 +39,7 @@ class Found:
 
 def breakdown(
     run: Run,
-    rows: Mapping[RaterKind, Sequence[Rating]],
+    ratings: Mapping[RaterKind, Ratings],
     scenarios: Sequence[Scenario],
     by: GroupBy,
     asked: Asked,
@@ -48,8 +49,8 @@ def breakdown(
 
     The cost is that of the page's groups, however many others there are.
     """
-    kind = kind_of(rows, asked)
-    given = rows.get(kind, ()) if kind else ()
+    kind = kind_of(ratings, asked)
+    given = of_kind(ratings, kind)
     found = _by_rater(given, page) if by == "rater" else _by_label(given, by, scenarios, page)
     return MetricsOut(
         run=encode("run", run.id),
@@ -64,13 +65,13 @@ def breakdown(
     )
 
 
-def kind_of(rows: Iterable[RaterKind], asked: Asked) -> RaterKind | None:
+def kind_of(there: Collection[RaterKind], asked: Asked) -> RaterKind | None:
     """Whose ratings are meant; ``None`` where nobody rated."""
     if asked != "auto":
         return asked
-    if "judge" in rows:
+    if "judge" in there:
         return "judge"
-    return "human" if "human" in rows else None
+    return "human" if "human" in there else None
 
 
 def scored(found: Scores) -> Scored:
@@ -91,17 +92,16 @@ def method(seed: str) -> dict[str, Any]:
     return dict(sorted({**asdict(METHOD), "seed": seed}.items()))
 
 
-def _by_rater(rows: Sequence[Rating], page: Page) -> Found:
+def _by_rater(ratings: Ratings, page: Page) -> Found:
     """The raters of a page share resamples; none is held against another."""
-    raters: dict[str, list[Rating]] = {}
-    for row in rows:
-        raters.setdefault(row.rater, []).append(row)
-    found = table({rater: Ratings.of(raters[rater]) for rater in page.of(raters)}, paired=False)
+    raters = ratings.levels["rater"]
+    shown = {rater: ratings.only(ratings.among("rater", (rater,))) for rater in page.of(raters)}
+    found = table(shown, paired=False)
     return Found(found.seed, found.scores, len(raters))
 
 
-def _by_label(rows: Sequence[Rating], by: GroupBy, scenarios: Sequence[Scenario], page: Page) -> Found:
-    ratings, of = Ratings.of(rows), labels(by, scenarios)
+def _by_label(ratings: Ratings, by: GroupBy, scenarios: Sequence[Scenario], page: Page) -> Found:
+    of = labels(by, scenarios)
     names = names_of(ratings, of)
     found = table({"": ratings}, groups={by: only(of, {*page.of(names)})})
     return Found(found.seed, {label: scores[""] for label, scores in found.groups[by].items()}, len(names))

@@ -1,6 +1,6 @@
 """Two runs side by side: paired differences on the same dialogues, if both were measured alike (STATISTICS 6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from esrp.api import Choice, Comparison, DifferenceOut, RaterKind, Raters
@@ -8,11 +8,12 @@ from esrp.api import Intervals as Bounds
 from esrp.comparable import differs
 from esrp.errors import NotComparable
 from esrp.metrics import DIMENSIONS, ENDPOINTS, METRIC_IDS, columns_of
-from esrp.stats import Difference, Rating, Ratings, differences
+from esrp.stats import Difference, Ratings, differences
 from esrp.stats.calibration import Rectified, rectified_difference
 from esrp.text import bounds, rounded
 from services.analytics.figures.breakdown import method
 from services.analytics.report.calibration import calibrated
+from services.analytics.report.packing import of_kind
 from services.analytics.runs import Run
 from services.kit.ids import encode
 
@@ -22,7 +23,7 @@ class Side:
     """A run with its ratings by kind; ``sampling`` says of dialogues that people rated how they were chosen."""
 
     run: Run
-    ratings: Mapping[RaterKind, Sequence[Rating]]
+    ratings: Mapping[RaterKind, Ratings]
     sampling: Mapping[str, str]
 
 
@@ -38,7 +39,7 @@ def compare(candidate: Side, baseline: Side, asked: Choice) -> Comparison:
     if rectified is not None or asked == "calibrated":
         return _out(candidate, baseline, "calibrated", _calibrated(rectified), "")
     kind = asked if asked != "auto" else _shared(candidate, baseline)
-    ours, theirs = (Ratings.of(side.ratings.get(kind, ()) if kind else ()) for side in (candidate, baseline))
+    ours, theirs = (of_kind(side.ratings, kind) for side in (candidate, baseline))
     found = differences(ours, theirs)
     numbers: dict[str, DifferenceOut] = {
         "overall": difference(found.overall),
@@ -63,10 +64,7 @@ def _shared(candidate: Side, baseline: Side) -> RaterKind | None:
 
 def _rectified(candidate: Side, baseline: Side) -> Rectified | None:
     """The calibrated difference, if both runs have calibrated means and so have the dialogues that they share."""
-    sides = [
-        calibrated({kind: Ratings.of(rows) for kind, rows in side.ratings.items()}, side.ratings, side.sampling)
-        for side in (candidate, baseline)
-    ]
+    sides = [calibrated(side.ratings, side.sampling) for side in (candidate, baseline)]
     if any(side is None or side.overall is None for side in sides):
         return None
     ours, theirs = (side.both for side in sides if side is not None)

@@ -18,7 +18,7 @@ from esrp.comparable import differs, way
 from esrp.errors import InvalidInput
 from esrp.paper_tables import published
 from esrp.stats import Differences as Found
-from esrp.stats import Rating, Ratings, Table, table
+from esrp.stats import Ratings, Table, table
 from esrp.stats.ranking import Standing, standings
 from services.analytics.figures.breakdown import method, scored
 from services.analytics.figures.compare import difference
@@ -34,7 +34,7 @@ class Entry:
     """A run that is to be ranked: its ratings of one kind, its coverage by them, and its diversity."""
 
     run: FinishedRun
-    ratings: Sequence[Rating]
+    ratings: Ratings
     coverage: Coverage
     diversity: Diversity | None
 
@@ -76,7 +76,7 @@ def leaderboard(
     """The table, best first. ``reference`` is the run whose row the others are held against, else the first row."""
     rated = {encode("run", entry.run.id): entry for entry in entries if entry.ratings}
     unrated = [_not_ranked(entry.run, ["raters"]) for entry in entries if not entry.ratings]
-    ratings = {id: Ratings.of(entry.ratings) for id, entry in rated.items()}
+    ratings = {id: entry.ratings for id, entry in rated.items()}
     found = table(ratings)
     places = standings(found, ratings)
     order = sorted(rated, key=lambda id: _place(found, rated, id))

@@ -17,12 +17,12 @@ def examples(ratings: Ratings) -> dict[str, Examples]:
     """By overall (the mean over the metrics) and by metric; only what was rated."""
     if not len(ratings.score):
         return {}
-    means = _means(ratings)
+    means = means_of(ratings)
     with np.errstate(invalid="ignore"):
         overall = np.where(
             np.isnan(means).all(axis=1), np.nan, np.nansum(means, axis=1) / (~np.isnan(means)).sum(axis=1)
         )
-    first = _first_rows(ratings)
+    first = first_rows(ratings)
     columns = {"overall": overall, **{name: means[:, column] for column, name in enumerate(METRIC_IDS)}}
     return {name: _extremes(ratings, first, values) for name, values in columns.items() if not np.isnan(values).all()}
 
@@ -50,7 +50,7 @@ def _example(ratings: Ratings, first: Integers, values: Floats, row: int) -> Exa
     )
 
 
-def _means(ratings: Ratings) -> Floats:
+def means_of(ratings: Ratings) -> Floats:
     """Each dialogue's mean rating of each metric; ``nan`` where there is none."""
     counts = ratings.dialogues
     place = ratings.codes["dialogue"] * len(METRIC_IDS) + ratings.codes["metric"]
@@ -59,7 +59,7 @@ def _means(ratings: Ratings) -> Floats:
     return means
 
 
-def _first_rows(ratings: Ratings) -> Integers:
+def first_rows(ratings: Ratings) -> Integers:
     """A rating of each dialogue, by the number of the dialogue."""
     first = np.zeros(len(ratings.levels["dialogue"]), dtype=np.int64)
     first[ratings.codes["dialogue"][::-1]] = np.arange(len(ratings.score))[::-1]

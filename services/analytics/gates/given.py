@@ -8,16 +8,16 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.stats import Evidence, Rating, Ratings
+from esrp.stats import Evidence, Ratings
 from esrp.stats.diversity import BatchRating
 from esrp.verdict import Decided
 from services.analytics.imports import imported
 from services.analytics.imports.imported import COUNTS, Imports
-from services.analytics.ratings import diversity_ratings, judges, sampling
+from services.analytics.ratings import diversity_ratings, judges
 from services.analytics.report.calibration import labelled
 from services.analytics.report.packed import Packed, packed
+from services.analytics.report.packing import Unpacked
 from services.analytics.runs import Run, run_of
-from services.kit.bulk import Rows
 from services.kit.db import count, json, many, one
 from services.kit.ids import uuid7
 from services.kit.settings import Settings
@@ -28,12 +28,11 @@ from services.work.cards import validated
 class Seen:
     """A run with its ratings; ``pairs``: how many its suite has of a character and a scenario.
 
-    ``sampled`` says of dialogues that people rated how they were chosen, ``batches`` are ratings of diversity.
+    ``batches`` are ratings of diversity.
     """
 
     run: Run
     packed: Packed
-    sampled: Rows
     batches: Sequence[BatchRating]
     planned: int
     pairs: int
@@ -41,27 +40,28 @@ class Seen:
     imports: Imports
 
     @cached_property
-    def ratings(self) -> Sequence[Rating]:
+    def rated(self) -> Unpacked:
         """All ratings of the run; for a process aside, as what follows."""
-        return self.packed.ratings()
+        return self.packed.unpacked()
 
     @cached_property
     def evidence(self) -> Evidence:
         """As the gate looks at it; this takes a while."""
         return Evidence(
-            ratings=Ratings.of(self.ratings),
+            ratings=Ratings.joined(Ratings.of(()), *self.rated.ratings.values()),
             planned=self.planned,
             judges=len(self.run.judges),
             unvalidated=self.unvalidated,
-            corrected=Ratings.of(self._correcting()),
+            corrected=self._correcting(),
             diversity=self.batches,
         )
 
-    def _correcting(self) -> Sequence[Rating]:
-        judges = [rating for rating in self.ratings if rating.kind == "judge"]
-        people = [rating for rating in self.ratings if rating.kind != "judge"]
-        how, labels = labelled({rating.dialogue for rating in judges}, people, dict(self.sampled))
-        return [*judges, *labels] if how else []
+    def _correcting(self) -> Ratings:
+        of, none = self.rated.ratings, Ratings.of(())
+        if "judge" not in of or "human" not in of:
+            return none
+        how, labels = labelled(set(of["judge"].levels["dialogue"]), of["human"], self.rated.sampling)
+        return Ratings.joined(of["judge"], labels) if how else none
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,6 @@ async def seen(tx: AsyncConnection, settings: Settings, run_id: UUID, tenant_id:
     return Seen(
         run=run,
         packed=await packed(tx, run_id),
-        sampled=await sampling(tx, run_id),
         batches=await diversity_ratings(tx, run_id),
         planned=max(run.dialogues, size.dialogues),
         pairs=size.pairs,

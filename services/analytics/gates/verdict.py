@@ -2,26 +2,31 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+import numpy as np
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import GateBaseline, GateRule, Given, RatedDialogue, SentinelOut, WorstPair
+from esrp.api import GateBaseline, GateRule, Given, RatedDialogue, RaterKind, SentinelOut, WorstPair
 from esrp.comparable import differs
 from esrp.dialogue import Frozen
 from esrp.imported import ImportTotals
-from esrp.metrics import metrics_of
+from esrp.metrics import METRIC_IDS, metrics_of
 from esrp.policies import Policy
-from esrp.stats import Rating, Ratings, Rule, Verdict, decide
+from esrp.stats import Ratings, Rule, Verdict, decide
+from esrp.stats.ratings import OWN_LOG
 from esrp.stats.sentinel import shift
 from esrp.text import bounds, rounded
 from esrp.verdict import Decided, Extension, Facts
 from services.analytics.gates import given
+from services.analytics.gates.examples import first_rows, means_of
 from services.analytics.gates.given import Reason, Seen
 from services.analytics.imports import imported
+from services.analytics.report.packed import documented
+from services.analytics.report.packing import of_kind
 from services.analytics.resources import Resources
 from services.kit.ids import encode
 
@@ -74,6 +79,9 @@ async def evaluate(
             theirs = None
             if ask.baseline is not None:
                 theirs = await given.seen(tx, resources.settings, ask.baseline.run, tenant_id)
+        ours = replace(ours, packed=await documented(resources.engine, do, ours.packed))
+        if theirs is not None:
+            theirs = replace(theirs, packed=await documented(resources.engine, do, theirs.packed))
         found = await do(_judged, ask, ours, theirs)
     async with resources.engine.begin() as tx:
         worst = await _told(tx, found, ours, theirs)
@@ -108,7 +116,7 @@ class Found:
 def _judged(ask: Ask, ours: Seen, theirs: Seen | None) -> Found:
     different = differs(ours.run.manifest, theirs.run.manifest) if theirs else []
     verdict = decide(ask.policy, ours.evidence, theirs.evidence if theirs else None, differs=different)
-    sentinels = [_sentinel(item, theirs.ratings, ask.policy.confidence) for item in ask.sentinel] if theirs else []
+    sentinels = [_sentinel(item, theirs, ask.policy.confidence) for item in ask.sentinel] if theirs else []
     found = Found(verdict, sentinels, [])
     if verdict.errors or found.unsteady:
         return found
@@ -118,17 +126,15 @@ def _judged(ask: Ask, ours: Seen, theirs: Seen | None) -> Found:
     return Found(verdict, sentinels, [pair for rule in failed for pair in _worst(rule, mine, yours)])
 
 
-def _kind(verdict: Verdict) -> str:
+def _kind(verdict: Verdict) -> RaterKind:
     """Whose scores and reasons are shown: calibrated means stand on the judges' scores of every dialogue."""
     return "human" if verdict.raters == "human" else "judge"
 
 
-def _sentinel(heard: Heard, ratings: Sequence[Rating], confidence: float) -> SentinelOut:
-    stored = [r for r in ratings if r.dialogue in heard.scores and (r.kind, r.rater) == ("judge", heard.judge)]
-    fresh = [
-        r._replace(score=heard.scores[r.dialogue][r.metric]) for r in stored if r.metric in heard.scores[r.dialogue]
-    ]
-    found = shift(Ratings.of(fresh), Ratings.of(stored), confidence=confidence)
+def _sentinel(heard: Heard, theirs: Seen, confidence: float) -> SentinelOut:
+    judged = of_kind(theirs.rated.ratings, "judge")
+    stored = judged.only(judged.among("rater", (heard.judge,)) & judged.among("dialogue", heard.scores))
+    found = shift(_anew(stored, heard.scores), stored, confidence=confidence)
     error = heard.error
     if error is None and found.interval is None:
         error = "Too few dialogues were rated again to tell."
@@ -141,6 +147,15 @@ def _sentinel(heard: Heard, ratings: Sequence[Rating], confidence: float) -> Sen
         shifted=[] if error else list(found.shifted),
         message=error,
     )
+
+
+def _anew(stored: Ratings, scores: Mapping[str, Mapping[str, int]]) -> Ratings:
+    """The same ratings with the scores by dialogue and metric; what has none is left out."""
+    cells = zip(stored.codes["dialogue"].tolist(), stored.codes["metric"].tolist(), strict=True)
+    dialogues = stored.levels["dialogue"]
+    said = [scores[dialogues[dialogue]].get(METRIC_IDS[metric], 0) for dialogue, metric in cells]
+    fresh = replace(stored, score=np.array(said, dtype=np.int64))
+    return fresh.only(fresh.score > 0)
 
 
 # --- where it is worst ------------------------------------------------------------------------------------------------
@@ -179,17 +194,18 @@ class Pair:
 ByPair = Mapping[tuple[str, str], Sequence[Played]]
 
 
-def _by_pair(seen: Seen, kind: str) -> dict[tuple[str, str], list[Played]]:
+def _by_pair(seen: Seen, kind: RaterKind) -> dict[tuple[str, str], list[Played]]:
     """The run's rated dialogues by character and scenario; one from own logs stands alone."""
-    sums: dict[tuple[str, str, str | None], dict[str, list[int]]] = {}
-    for rating in seen.ratings:
-        if rating.kind == kind:
-            key = rating.dialogue, rating.character, rating.scenario
-            sums.setdefault(key, {}).setdefault(rating.metric, []).append(rating.score)
+    ratings = of_kind(seen.rated.ratings, kind)
+    means, first, levels = means_of(ratings).tolist(), first_rows(ratings), ratings.levels
     pairs: dict[tuple[str, str], list[Played]] = {}
-    for (id, character, scenario), scores in sorted(sums.items(), key=lambda item: item[0][0]):
-        played = Played(id, character, scenario, {metric: sum(all) / len(all) for metric, all in scores.items()})
-        pairs.setdefault((character, scenario if scenario is not None else f"\0{id}"), []).append(played)
+    for row, id in enumerate(levels["dialogue"]):
+        character = levels["character"][ratings.codes["character"][first[row]]]
+        scenario = levels["scenario"][ratings.codes["scenario"][first[row]]]
+        scores = {metric: mean for metric, mean in zip(METRIC_IDS, means[row], strict=True) if not math.isnan(mean)}
+        own = scenario == OWN_LOG
+        played = Played(id, character, None if own else scenario, scores)
+        pairs.setdefault((character, f"\0{id}" if own else scenario), []).append(played)
     return pairs
 
 
@@ -282,9 +298,9 @@ def _out(ask: Ask, found: Found, ours: Seen, theirs: Seen | None, worst: Sequenc
 def _facts(verdict: Verdict, ours: Seen, theirs: Seen | None, needed: int | None) -> Facts:
     both = [ours] if theirs is None else [ours, theirs]
     return Facts(
-        planned=ours.evidence.planned,
-        baseline_planned=theirs.evidence.planned if theirs else 0,
-        unvalidated=tuple(sorted({judge for seen in both for judge in seen.evidence.unvalidated})),
+        planned=ours.planned,
+        baseline_planned=theirs.planned if theirs else 0,
+        unvalidated=tuple(sorted({judge for seen in both for judge in seen.unvalidated})),
         fit=ours.run.status in ("running", "succeeded"),
         imported=ours.imports.totals,
         baseline_imported=theirs.imports.totals if theirs else ImportTotals(),

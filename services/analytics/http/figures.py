@@ -1,6 +1,7 @@
 """What the gateway asks over HTTP for figures: breakdowns, series, comparisons and leaderboards."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -12,19 +13,19 @@ from esrp.api import Choice, GroupBy, RaterKind
 from esrp.errors import NotFound
 from services.analytics.figures.breakdown import Asked, Page, kind_of
 from services.analytics.figures.leaderboard import Chosen, chosen
+from services.analytics.figures.store import LOOKED_AT, Question, find, keep
 from services.analytics.http.api import Res
-from services.analytics.ratings import kinds, sampling
 from services.analytics.report import computing, kept, store
 from services.analytics.report.computing import Contender, PackedSide
 from services.analytics.report.groups import MOST_GROUPS
-from services.analytics.report.packed import Packed, packed
+from services.analytics.report.packed import Packed, documented, packed
 from services.analytics.report.played import scenarios
 from services.analytics.resources import Resources
 from services.analytics.runs import FinishedRun, Run, finished, run_of
+from services.kit.aside import Do
 from services.kit.db import reading
 from services.kit.ids import decode, encode
 
-LOOKED_AT = 1000  # runs of a suite, the newest, among which a leaderboard finds its candidates
 COUNT = "X-ESRP-Count"  # how many groups a breakdown has in all
 
 router = APIRouter(prefix="/internal")
@@ -50,12 +51,18 @@ async def read_metrics(
     limit: Annotated[int, Query(ge=1, le=MOST_GROUPS)] = MOST_GROUPS,
 ) -> Response:
     """The run's scores by group, so many groups from a place on."""
-    async with resources.figures.slot() as do:
-        async with resources.engine.begin() as tx:
-            run = await _run(tx, run_id, tenant)
-            ratings, given = await packed(tx, run_id), await scenarios(tx, run.suite_id)
-        page = Page(start, limit)
-        found = await do(computing.metrics, run, ratings, given, group_by, raters, page, format)
+    parameters = {"kind": "metrics", "by": group_by, "raters": raters, "start": start, "limit": limit, "format": format}
+
+    async def made() -> Made:
+        async with resources.figures.slot() as do:
+            async with reading(resources.engine) as tx:
+                run = await _run(tx, run_id, tenant)
+                ratings, given = await packed(tx, run_id), await scenarios(tx, run.suite_id)
+            ratings = await documented(resources.engine, do, ratings)
+            page = Page(start, limit)
+            return Made([run_id], await do(computing.metrics, run, ratings, given, group_by, raters, page, format))
+
+    found = await _once(resources, Question(tenant, parameters, [run_id]), made)
     return _answer(found, {COUNT: str(found.count)})
 
 
@@ -83,11 +90,15 @@ async def read_series(
 @router.post("/comparisons")
 async def compare_runs(pair: Annotated[Pair, Body()], resources: Res, tenant: UUID) -> Response:
     """Paired differences, or 409 with what makes the runs not comparable."""
-    async with resources.figures.slot() as do:
-        async with resources.engine.begin() as tx:
-            candidate = await _side(tx, pair.candidate, tenant)
-            baseline = await _side(tx, pair.baseline, tenant)
-        return _answer(await do(computing.comparison, candidate, baseline, pair.raters))
+    runs = [decode("run", pair.candidate), decode("run", pair.baseline)]
+
+    async def made() -> Made:
+        async with resources.figures.slot() as do:
+            candidate, baseline = [await _side(resources, do, run_id, tenant) for run_id in runs]
+            return Made(runs, await do(computing.comparison, candidate, baseline, pair.raters))
+
+    parameters = {"kind": "comparison", "raters": pair.raters}
+    return _answer(await _once(resources, Question(tenant, parameters, runs), made))
 
 
 @router.get("/leaderboard")
@@ -100,16 +111,45 @@ async def read_leaderboard(
     format: Literal["json", "md", "csv", "parquet"] = "json",
 ) -> Response:
     """The suite's candidates, best first."""
-    async with resources.engine.begin() as tx:
-        runs = await finished(tx, tenant, suite=suite, most=LOOKED_AT)
-        picked = chosen(runs)
-        kind = kind_of(await kinds(tx, [run.id for run in picked.runs]), raters)
-    reports = await _reports(resources, tenant, picked, kind)
-    async with resources.figures.slot() as do:
+
+    async def made() -> Made:
+        async with reading(resources.engine) as tx:
+            picked = chosen(await finished(tx, tenant, suite=suite, most=LOOKED_AT))
+        await _written(resources, tenant, picked.runs)
+        ratings = await _documented(resources, picked.runs)
+        kind = kind_of({kind for of in ratings for kind in of.kinds}, raters)
+        reports = await _reports(resources, tenant, picked, kind)
+        contenders = [Contender(run, of, reports.get(run.id)) for run, of in zip(picked.runs, ratings, strict=True)]
+        found = await resources.figures.do(computing.board, suite, contenders, picked.others, kind, reference, format)
+        others = [decode("run", other.run) for other in picked.others]
+        return Made([*(run.id for run in picked.runs), *others], found)
+
+    parameters = {"kind": "leaderboard", "raters": raters, "reference": reference, "format": format}
+    return _answer(await _once(resources, Question(tenant, parameters, suite=suite), made))
+
+
+# --- asking once ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An answer, and the runs that it shows."""
+
+    runs: Sequence[UUID]
+    body: computing.Body
+
+
+async def _once(resources: Resources, asked: Question, make: Callable[[], Awaitable[Made]]) -> computing.Body:
+    """The answer as it is kept, else made and kept; who asks the same meanwhile waits for it."""
+    if (found := await find(resources.engine, asked)).body is not None:
+        return found.body
+    async with resources.turn(found.key):
+        if (found := await find(resources.engine, asked)).body is not None:
+            return found.body
+        made = await make()
         async with resources.engine.begin() as tx:
-            contenders = [await _contender(tx, run, kind, reports.get(run.id)) for run in picked.runs]
-        found = await do(computing.board, suite, contenders, picked.others, kind, reference, format)
-    return _answer(found)
+            await keep(tx, asked.tenant_id, found.key, made.runs, made.body)
+        return made.body
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -122,9 +162,21 @@ async def _run(tx: AsyncConnection, run_id: UUID, tenant: UUID) -> Run:
     return run
 
 
-async def _side(tx: AsyncConnection, name: str, tenant: UUID) -> PackedSide:
-    run = await _run(tx, decode("run", name), tenant)
-    return PackedSide(run, await packed(tx, run.id), await sampling(tx, run.id))
+async def _side(resources: Resources, do: Do, run_id: UUID, tenant: UUID) -> PackedSide:
+    async with reading(resources.engine) as tx:
+        run, ratings = await _run(tx, run_id, tenant), await packed(tx, run_id)
+    return PackedSide(run, await documented(resources.engine, do, ratings))
+
+
+async def _documented(resources: Resources, runs: Sequence[FinishedRun]) -> list[Packed]:
+    """The ratings of each."""
+    async with resources.figures.slot() as do:
+        found = []
+        for run in runs:
+            async with reading(resources.engine) as tx:
+                ratings = await packed(tx, run.id)
+            found.append(await documented(resources.engine, do, ratings))
+    return found
 
 
 async def _written(resources: Resources, tenant: UUID, runs: Sequence[FinishedRun]) -> None:
@@ -148,10 +200,6 @@ async def _reports(resources: Resources, tenant: UUID, picked: Chosen, kind: Rat
             if read is not None:
                 found[run_id] = read.report.model_dump_json()
     return found
-
-
-async def _contender(tx: AsyncConnection, run: FinishedRun, kind: RaterKind | None, report: str | None) -> Contender:
-    return Contender(run, Packed() if kind is None else await packed(tx, run.id), report)
 
 
 def _answer(found: computing.Body, headers: dict[str, str] | None = None) -> Response:

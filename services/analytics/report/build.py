@@ -34,6 +34,7 @@ from services.analytics.report.calibration import Calibration, calibrated
 from services.analytics.report.groups import groups
 from services.analytics.report.limits import limits
 from services.analytics.report.material import Found, Material
+from services.analytics.report.packing import of_kind
 from services.analytics.report.played import Dialogue
 from services.analytics.report.replies import Wording
 from services.kit.ids import encode
@@ -59,11 +60,11 @@ def build(material: Material) -> Made:
 
 
 def _found(material: Material) -> Found:
-    of = {kind: Ratings.of(rows) for kind, rows in material.ratings.items() if rows}
-    calibration = calibrated(of, material.ratings, material.sampling)
+    of = material.ratings
+    calibration = calibrated(of, material.sampling)
     raters = _chosen(material.raters, of, calibration)
     kind: RaterKind | None = "judge" if raters == "calibrated" else raters
-    ratings = of[kind] if kind in of else Ratings.of([])
+    ratings = of_kind(of, kind)
     planned = max(material.run.dialogues, len(material.dialogues))
     lacking = _missing_ratings(material, kind, ratings, planned)
     return Found(

@@ -1,6 +1,6 @@
 """What people's ratings of a part say about judges' ratings of the whole (STATISTICS 4, 5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from esrp.api import AgainstHumansOut, CalibratedEstimate, CalibratedOut, Estima
 from esrp.api import Intervals as Bounds
 from esrp.limits import Limit, limit
 from esrp.metrics import DIMENSIONS, METRIC_IDS, columns_of
-from esrp.stats import Calibrated, Calibrations, Rating, Ratings, against_humans, calibrations
+from esrp.stats import Calibrated, Calibrations, Ratings, against_humans, calibrations
 from esrp.stats.calibration import FEWEST
 from esrp.stats.intervals import mean_of
 from esrp.text import bounds, rounded
@@ -110,9 +110,7 @@ class Calibration:
         )
 
 
-def calibrated(
-    of: Mapping[RaterKind, Ratings], rows: Mapping[RaterKind, Sequence[Rating]], sampling: Mapping[str, str]
-) -> Calibration | None:
+def calibrated(of: Mapping[RaterKind, Ratings], sampling: Mapping[str, str]) -> Calibration | None:
     """What can be said of ratings of both kinds; ``None`` if there is no dialogue that judges and people rated.
 
     Only human ratings of dialogues that were drawn at random correct the judges', or all if people rated every judged
@@ -121,44 +119,39 @@ def calibrated(
     if "judge" not in of or "human" not in of:
         return None
     judge, human = of["judge"], of["human"]
-    judged, rated = set(judge.levels["dialogue"]), set(human.levels["dialogue"])
-    if not judged & rated:
+    judged = set(judge.levels["dialogue"])
+    if judged.isdisjoint(human.levels["dialogue"]):
         return None
-    how, labels = labelled(judged, rows["human"], sampling)
-    both = Ratings.of([*rows["judge"], *labels])
-    everyone = both if len(labels) == len(rows["human"]) else Ratings.of([*rows["judge"], *rows["human"]])
+    how, labels = labelled(judged, human, sampling)
+    both = Ratings.joined(judge, labels)
     return Calibration(
         judge=judge,
-        labels=Ratings.of([row for row in labels if row.dialogue in judged]),
+        labels=labels.only(labels.among("dialogue", judged)),
         both=both,
-        everyone=everyone,
+        everyone=both if len(labels) == len(human) else Ratings.joined(judge, human),
         sampling=how,
         found=calibrations(both) if how else None,
         human_sha256=human.sha256,
     )
 
 
-def labelled(
-    judged: set[str], rows: Sequence[Rating], sampling: Mapping[str, str]
-) -> tuple[Sampling | None, Sequence[Rating]]:
+def labelled(judged: Collection[str], human: Ratings, sampling: Mapping[str, str]) -> tuple[Sampling | None, Ratings]:
     """The human ratings that are a fair sample of the judged dialogues, and why; all of them where nobody says so."""
-    if _rated_all(judged, rows):
-        return "all", rows
-    chosen = [row for row in rows if row.dialogue in sampling]
-    if not judged & {row.dialogue for row in chosen}:
-        return None, rows
-    how = {sampling[row.dialogue] for row in chosen}
+    if _rated_all(judged, human):
+        return "all", human
+    chosen = human.only(human.among("dialogue", sampling))
+    if not any(dialogue in judged for dialogue in chosen.levels["dialogue"]):
+        return None, human
+    how = {sampling[dialogue] for dialogue in chosen.levels["dialogue"]}
     return "drawn" if how == {"drawn"} else "random", chosen
 
 
-def _rated_all(judged: set[str], rows: Sequence[Rating]) -> bool:
+def _rated_all(judged: Collection[str], human: Ratings) -> bool:
     """Whether people rated every judged dialogue, and on each metric that they rated at all nearly every one.
 
     A metric that they rated on a part alone is a sample like any other: somebody must say how it was chosen.
     """
-    by_metric: dict[str, set[str]] = {}
-    for row in rows:
-        if row.dialogue in judged:
-            by_metric.setdefault(row.metric, set()).add(row.dialogue)
-    everywhere = bool(judged) and judged == set().union(*by_metric.values())
-    return everywhere and all(len(rated) >= NEARLY * len(judged) for rated in by_metric.values())
+    chosen = np.array([dialogue in judged for dialogue in human.levels["dialogue"]], dtype=bool)
+    rated = human.dialogues[chosen] > 0
+    by_metric = rated.sum(axis=0)
+    return 0 < len(judged) == len(rated) and bool((by_metric[by_metric > 0] >= NEARLY * len(judged)).all())

@@ -38,6 +38,7 @@ from services.analytics.report.agreements import Agreed
 from services.analytics.report.build import build
 from services.analytics.report.material import Material
 from services.analytics.report.packed import Packed
+from services.analytics.report.packing import of_kind
 from services.analytics.report.played import Dialogue, Scenario
 from services.analytics.report.replies import wording_of
 from services.analytics.runs import FinishedRun, Run
@@ -70,7 +71,6 @@ class Given:
     dialogues: Rows
     scenarios: Rows
     ratings: Packed
-    sampling: Rows
     batches: Sequence[BatchRating]
     raters: Choice
     complete: bool
@@ -96,14 +96,15 @@ def prepare(language: Language) -> None:
 def report(given: Given) -> Written:
     """The report of what is given. Of an open run's replies their form alone is looked at."""
     run, dialogues, scenarios = given.run, given.dialogues.of(Dialogue), given.scenarios.of(Scenario)
+    rated = given.ratings.unpacked()
     material = Material(
         run=run,
         dialogues=dialogues,
         scenarios=scenarios,
-        ratings=given.ratings.by_kind(),
+        ratings=rated.ratings,
         wording=wording_of(dialogues, scenarios, complete=given.complete),
         raters=given.raters,
-        sampling=dict(given.sampling),
+        sampling=rated.sampling,
         batches=given.batches,
     )
     made = build(material)
@@ -114,8 +115,7 @@ def report(given: Given) -> Written:
 def agreements(ratings: Packed) -> dict[Agreed, dict[str, Any]]:
     """The agreement of each kind of raters."""
     found = {}
-    for kind, rows in ratings.by_kind().items():
-        of = Ratings.of(rows)
+    for kind, of in ratings.unpacked().ratings.items():
         found[Agreed(kind, of.sha256)] = _agreement(kind, agreement(of, kind)).model_dump(mode="json")
     return found
 
@@ -140,7 +140,7 @@ def _agreement(kind: RaterKind, found: Agreement) -> AgreementOut:
 
 def metrics(run: Run, ratings: Packed, scenarios: Rows, by: GroupBy, asked: Asked, page: Page, format: Format) -> Body:
     """The run's scores by group."""
-    found = breakdown(run, ratings.by_kind(), scenarios.of(Scenario), by, asked, page)
+    found = breakdown(run, ratings.unpacked().ratings, scenarios.of(Scenario), by, asked, page)
     if format == "json":
         return replace(_json(found), count=found.count)
     return Body(whole(tables.metrics_rows(found), tables.METRICS, format), TYPES[format], found.count)
@@ -152,11 +152,11 @@ class PackedSide:
 
     run: Run
     ratings: Packed
-    sampling: Rows
 
     def side(self) -> Side:
         """With its ratings."""
-        return Side(self.run, self.ratings.by_kind(), dict(self.sampling))
+        rated = self.ratings.unpacked()
+        return Side(self.run, rated.ratings, rated.sampling)
 
 
 def comparison(candidate: PackedSide, baseline: PackedSide, asked: Choice) -> Body:
@@ -218,9 +218,9 @@ def board(
 
 def _entry(one: Contender, kind: RaterKind | None) -> Entry:
     if one.report is None:
-        return Entry(one.run, (), Coverage(dialogues=0, scored=0, missing={}), None)
+        return Entry(one.run, Ratings.of(()), Coverage(dialogues=0, scored=0, missing={}), None)
     report = Report.model_validate_json(one.report)
-    ratings = one.ratings.by_kind().get(kind, ()) if kind else ()
+    ratings = of_kind(one.ratings.unpacked().ratings, kind)
     return Entry(one.run, ratings, report.coverage, report.diversity)
 
 

@@ -1,6 +1,7 @@
 """Reports and the agreement of raters: made from the database when ratings change, kept, and read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,16 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.api import FINAL, AgreementOut, Choice, Report
 from esrp.limits import Limit, loaded
 from services.analytics import rated
-from services.analytics.ratings import diversity_ratings, sampling
+from services.analytics.ratings import diversity_ratings
 from services.analytics.report import agreements, computing, played, store
+from services.analytics.report.agreements import Agreed
 from services.analytics.report.computing import Given, Written
 from services.analytics.report.counting import count_replies
-from services.analytics.report.packed import packed
+from services.analytics.report.packed import Packed, documented, packed
 from services.analytics.report.store import KeptReport
 from services.analytics.resources import Resources
 from services.analytics.runs import Run, run_of
 from services.analytics.takeover import take_over
-from services.kit.aside import Aside, unless_too_much
+from services.kit.aside import Aside, Do, unless_too_much
 from services.kit.db import reading
 
 TRIES = 3  # that a report is made anew because its ratings changed while it was made
@@ -51,7 +53,7 @@ async def read(resources: Resources, run_id: UUID, tenant_id: UUID, raters: Choi
         await count_replies(resources.engine, do, run)
         async with resources.engine.begin() as tx:
             given = await _given(tx, run, raters)
-        written = await do(computing.report, given)
+        written = await _written(resources, do, given)
     async with reading(resources.engine) as tx:
         return await _with_agreement(tx, run, written)
 
@@ -69,7 +71,7 @@ async def summarise(resources: Resources, run: Run, aside: Aside, *, patient: bo
                 if await take_over(tx, run.id):
                     await rated.drop_reports(tx, [run.id])
                 given = await _given(tx, run, "auto", complete=True)
-            written = await do(computing.report, given)
+            written = await _written(resources, do, given)
             async with resources.engine.begin() as tx:
                 await rated.lock(tx, run.id)
                 current = await rated.changes(tx, run.id) == given.changes
@@ -104,11 +106,15 @@ async def agree(resources: Resources, run_id: UUID) -> None:
                 return
             changes = await rated.changes(tx, run_id)
             ratings = await packed(tx, run_id)
-        found = await unless_too_much(do(computing.agreements, ratings))
+        found = await unless_too_much(_agreements(resources, do, ratings))
     async with resources.engine.begin() as tx:
         for of, document in (found or {}).items():
             await agreements.save_agreement(tx, run, of, document)
         await agreements.mark_agreed(tx, run_id, changes)
+
+
+async def _agreements(resources: Resources, do: Do, ratings: Packed) -> dict[Agreed, dict[str, Any]]:
+    return await do(computing.agreements, await documented(resources.engine, do, ratings))
 
 
 # --- making -----------------------------------------------------------------------------------------------------------
@@ -123,12 +129,17 @@ async def _given(tx: AsyncConnection, run: Run, raters: Choice, *, complete: boo
         dialogues=await played.dialogues(tx, run_id),
         scenarios=await played.scenarios(tx, run.suite_id),
         ratings=await packed(tx, run_id),
-        sampling=await sampling(tx, run_id),
         batches=await diversity_ratings(tx, run_id),
         raters=raters,
         complete=complete,
         changes=changes,
     )
+
+
+async def _written(resources: Resources, do: Do, given: Given) -> Written:
+    """The report, and the ratings packed for whoever asks next."""
+    ratings = await documented(resources.engine, do, given.ratings)
+    return await do(computing.report, replace(given, ratings=ratings))
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from esrp.api import Coverage
 from esrp.families import Relative, relatives_in
 from esrp.limits import Limit, limit
@@ -45,12 +47,18 @@ def _of_ratings(material: Material, found: Found) -> Iterable[Limit]:
 
 def _lacking_judges(material: Material, coverage: Coverage) -> Iterable[Limit]:
     """Judges that scored fewer dialogues than have a score: the others' scores stand for theirs."""
-    scored: dict[str, set[str]] = {}
-    for rating in material.ratings.get("judge", []):
-        scored.setdefault(rating.rater, set()).add(rating.dialogue)
+    ratings = material.ratings.get("judge")
+    scored = {} if ratings is None else _scored(ratings)
     for judge in material.run.judges:
-        if (given := len(scored.get(judge, ()))) < coverage.scored:
+        if (given := scored.get(judge, 0)) < coverage.scored:
             yield limit("judge_scored_fewer", judge=judge, scored=given, dialogues=coverage.dialogues)
+
+
+def _scored(ratings: Ratings) -> dict[str, int]:
+    """How many dialogues each rater has scored."""
+    dialogues, raters = len(ratings.levels["dialogue"]), ratings.levels["rater"]
+    there = np.unique(ratings.codes["rater"] * dialogues + ratings.codes["dialogue"])
+    return dict(zip(raters, np.bincount(there // dialogues, minlength=len(raters)).tolist(), strict=True))
 
 
 def _left_out(ratings: Ratings, scenarios: Sequence[Scenario]) -> Iterable[Limit]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from esrp.api import Choice, Coverage, Diversity, RaterKind, Raters
-from esrp.stats import Rating, Ratings, Scores, Table
+from esrp.stats import Ratings, Scores, Table
 from esrp.stats.diversity import BatchRating
 from services.analytics.report.agreements import Agreed
 from services.analytics.report.calibration import Calibration
@@ -25,7 +25,7 @@ class Material:
     run: Run
     dialogues: Sequence[Dialogue]
     scenarios: Sequence[Scenario]
-    ratings: Mapping[RaterKind, Sequence[Rating]]
+    ratings: Mapping[RaterKind, Ratings]
     wording: Wording
     raters: Choice = "auto"
     sampling: Mapping[str, str] = field(default_factory=dict)
@@ -52,4 +52,4 @@ class Found:
     @property
     def rated(self) -> bool:
         """Whether there is any rating."""
-        return len(self.ratings.score) > 0
+        return len(self.ratings) > 0

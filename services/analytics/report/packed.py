@@ -1,49 +1,113 @@
-"""A run's ratings on their way to who computes: bytes to the event loop, ratings where they are needed."""
+"""A run's ratings as arrays, kept in one row until they change: bytes to the event loop, ratings where they are needed.
 
-from dataclasses import dataclass, field
+Whoever reads them first after a change gets them row by row, has them packed in a process aside, and keeps that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from esrp.api import RaterKind
 from esrp.metrics import METRIC_IDS
-from esrp.stats import Rating
 from services.analytics.imports.imported import COUNTS
+from services.analytics.report import packing
+from services.analytics.report.packing import Document, Unpacked
+from services.kit.aside import Do
 from services.kit.bulk import Rows, copied
-
-SCORES = ", ".join(f"max(score) FILTER (WHERE metric = '{metric}')" for metric in METRIC_IDS)
+from services.kit.db import count, row
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """All ratings of a run: a row for each rater of a dialogue, with the scores of the nine metrics."""
+    """All ratings of a run that count, after so many ``changes``: as a document, or as rows that are to be packed.
 
+    ``judged``: the service's own judges rate the run, which says what counts of what was imported.
+    """
+
+    run_id: UUID
+    changes: int
+    judged: bool
+    document: Document | None = None
     rows: Rows = field(default_factory=Rows)
+    sampling: Rows = field(default_factory=Rows)
 
-    def ratings(self) -> list[Rating]:
-        """Each rating; it takes half a second for 200,000."""
-        return [
-            Rating(dialogue, character, scenario, metric, rater, kind, score)
-            for dialogue, character, scenario, rater, kind, *scores in self.rows
-            for metric, score in zip(METRIC_IDS, scores, strict=True)
-            if score is not None
-        ]
+    @property
+    def kinds(self) -> Sequence[RaterKind]:
+        """Who rated, as a document says."""
+        return self.document.kinds if self.document else ()
 
-    def by_kind(self) -> dict[RaterKind, list[Rating]]:
-        """The ratings by the kind of rater."""
-        found: dict[RaterKind, list[Rating]] = {}
-        for rating in self.ratings():
-            found.setdefault("judge" if rating.kind == "judge" else "human", []).append(rating)
-        return found
+    def unpacked(self) -> Unpacked:
+        """The ratings; some ms for 100,000."""
+        return packing.unpack(self.document or packing.pack(self.rows, self.sampling))
 
 
 async def packed(tx: AsyncConnection, run_id: UUID) -> Packed:
-    """The run's ratings that count, as they are now."""
-    return Packed(
-        await copied(
-            tx,
-            f"SELECT json_build_array(t.dialogue_id, min(t.character), min(t.scenario), t.rater, t.kind, {SCORES})"
-            " FROM analytics.ratings t JOIN gateway.runs_v1 r ON r.id = t.run_id"
-            f" WHERE t.run_id = '{run_id}' AND {COUNTS} GROUP BY t.dialogue_id, t.rater, t.kind",
-        )
+    """The run's ratings as they are now."""
+    # How often they changed is read first: what is read after it is of that state or of a later one, which says so.
+    found = await row(tx, _KEPT, run=run_id)
+    if found is None:
+        return Packed(run_id, 0, judged=False)
+    of = Packed(run_id, found["changes"], found["judged"])
+    if found["document"] is not None:
+        return replace(of, document=Document(found["document"], found["sha256"], found["kinds"]))
+    return replace(of, rows=await _rows(tx, run_id), sampling=await _sampling(tx, run_id))
+
+
+async def documented(engine: AsyncEngine, do: Do, read: Packed) -> Packed:
+    """The same as a document, made of its rows in the process ``do`` and kept for who comes next."""
+    if read.document is not None:
+        return read
+    document = await do(packing.pack, read.rows, read.sampling)
+    if read.changes:  # nothing says when the ratings of a run change that never had any
+        async with engine.begin() as tx:
+            await _keep(tx, read, document)
+    return replace(read, document=document, rows=Rows(), sampling=Rows())
+
+
+async def _rows(tx: AsyncConnection, run_id: UUID) -> Rows:
+    """As ``packing.Row``: one number for the nine scores takes half of the time that nine numbers take."""
+    digits = " ".join(f"WHEN '{metric}' THEN {10**place}" for place, metric in enumerate(METRIC_IDS))
+    whose = "t.dialogue_id, t.character, t.scenario, t.rater, t.kind"
+    return await copied(
+        tx,
+        f"SELECT json_build_array({whose}, sum(t.score * CASE t.metric {digits} END))"
+        " FROM analytics.ratings t JOIN gateway.runs_v1 r ON r.id = t.run_id"
+        f" WHERE t.run_id = '{run_id}' AND {COUNTS} GROUP BY {whose}",
     )
+
+
+async def _sampling(tx: AsyncConnection, run_id: UUID) -> Rows:
+    """Each dialogue whose human ratings belong to a random sample, and who says so: ``random`` or ``drawn``."""
+    return await copied(
+        tx,
+        "SELECT json_build_array(dialogue_id, min(sampling)) FROM analytics.ratings"
+        f" WHERE run_id = '{run_id}' AND kind = 'human' AND sampling IS NOT NULL GROUP BY dialogue_id",
+    )
+
+
+async def _keep(tx: AsyncConnection, read: Packed, document: Document) -> None:
+    """In place of an older one; nothing of a run that is gone."""
+    await count(
+        tx,
+        "INSERT INTO analytics.packed AS p (run_id, tenant_id, changes, judged, kinds, document, sha256)"
+        " SELECT id, tenant_id, :changes, :judged, CAST(:kinds AS text[]), :document, :sha256"
+        " FROM gateway.runs_v1 WHERE id = :run ON CONFLICT (run_id) DO UPDATE SET changes = excluded.changes,"
+        " judged = excluded.judged, kinds = excluded.kinds, document = excluded.document, sha256 = excluded.sha256"
+        " WHERE p.changes <= excluded.changes",
+        run=read.run_id,
+        changes=read.changes,
+        judged=read.judged,
+        kinds=list(document.kinds),
+        document=document.content,
+        sha256=document.sha256,
+    )
+
+
+_KEPT = """
+    SELECT coalesce(a.changes, 0) AS changes, r.judges <> '{}' AS judged, p.document, p.sha256, p.kinds
+    FROM gateway.runs_v1 r LEFT JOIN analytics.rated a ON a.run_id = r.id
+    LEFT JOIN analytics.packed p ON p.run_id = r.id AND p.changes = a.changes AND p.judged = (r.judges <> '{}')
+    WHERE r.id = :run
+"""

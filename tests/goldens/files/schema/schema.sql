@@ -240,6 +240,24 @@ CREATE TABLE analytics.diversity_ratings (
 ALTER TABLE analytics.diversity_ratings OWNER TO postgres;
 
 --
+-- Name: figures; Type: TABLE; Schema: analytics; Owner: postgres
+--
+
+CREATE TABLE analytics.figures (
+    key character(64) NOT NULL,
+    tenant_id uuid NOT NULL,
+    run_ids uuid[] NOT NULL,
+    media_type text NOT NULL,
+    groups integer NOT NULL,
+    content bytea NOT NULL,
+    made_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+ALTER TABLE ONLY analytics.figures ALTER COLUMN content SET STORAGE EXTERNAL;
+
+
+ALTER TABLE analytics.figures OWNER TO postgres;
+
+--
 -- Name: gates; Type: TABLE; Schema: analytics; Owner: postgres
 --
 
@@ -330,6 +348,24 @@ CREATE VIEW analytics.judge_measures_v1 WITH (security_invoker='true') AS
 
 
 ALTER VIEW analytics.judge_measures_v1 OWNER TO postgres;
+
+--
+-- Name: packed; Type: TABLE; Schema: analytics; Owner: postgres
+--
+
+CREATE TABLE analytics.packed (
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    changes bigint NOT NULL,
+    judged boolean NOT NULL,
+    kinds text[] NOT NULL,
+    document bytea NOT NULL,
+    sha256 text NOT NULL
+);
+ALTER TABLE ONLY analytics.packed ALTER COLUMN document SET STORAGE EXTERNAL;
+
+
+ALTER TABLE analytics.packed OWNER TO postgres;
 
 --
 -- Name: rated; Type: TABLE; Schema: analytics; Owner: postgres
@@ -1635,6 +1671,14 @@ ALTER TABLE ONLY analytics.diversity_ratings
 
 
 --
+-- Name: figures figures_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
+--
+
+ALTER TABLE ONLY analytics.figures
+    ADD CONSTRAINT figures_pkey PRIMARY KEY (key);
+
+
+--
 -- Name: gates gates_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
 --
 
@@ -1656,6 +1700,14 @@ ALTER TABLE ONLY analytics.imports
 
 ALTER TABLE ONLY analytics.judge_measures
     ADD CONSTRAINT judge_measures_pkey PRIMARY KEY (tenant_id, configuration);
+
+
+--
+-- Name: packed packed_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
+--
+
+ALTER TABLE ONLY analytics.packed
+    ADD CONSTRAINT packed_pkey PRIMARY KEY (run_id);
 
 
 --
@@ -2048,6 +2100,20 @@ ALTER TABLE ONLY judge.verdicts
 
 ALTER TABLE ONLY public.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
+
+
+--
+-- Name: ix_figures_run_ids; Type: INDEX; Schema: analytics; Owner: postgres
+--
+
+CREATE INDEX ix_figures_run_ids ON analytics.figures USING gin (run_ids);
+
+
+--
+-- Name: ix_figures_tenant_id_made_at; Type: INDEX; Schema: analytics; Owner: postgres
+--
+
+CREATE INDEX ix_figures_tenant_id_made_at ON analytics.figures USING btree (tenant_id, made_at);
 
 
 --
@@ -2565,6 +2631,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.diversity_ratings TO esrp_a
 
 
 --
+-- Name: TABLE figures; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.figures TO esrp_analytics;
+
+
+--
 -- Name: TABLE gates; Type: ACL; Schema: analytics; Owner: postgres
 --
 
@@ -2711,6 +2784,13 @@ GRANT SELECT(measured_at) ON TABLE analytics.judge_measures TO esrp_gateway;
 
 GRANT SELECT ON TABLE analytics.judge_measures_v1 TO esrp_analytics;
 GRANT SELECT ON TABLE analytics.judge_measures_v1 TO esrp_gateway;
+
+
+--
+-- Name: TABLE packed; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.packed TO esrp_analytics;
 
 
 --
