@@ -16,8 +16,8 @@ from scipy.special import ndtr
 
 from esrp.metrics import METRIC_IDS
 from esrp.policies import Policy
+from esrp.stats import Evidence, decide
 from esrp.stats.calibration import calibrations
-from esrp.stats.gate import Evidence, decide
 from esrp.stats.intervals import Interval, intervals
 from esrp.stats.paired import paired
 from esrp.stats.ratings import Floats, Integers, Ratings

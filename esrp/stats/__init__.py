@@ -5,7 +5,8 @@ What every number means is defined in STATISTICS; docstrings cite its sections.
 
 from esrp.stats.agreement import AgainstHumans, Agreement, against_humans, agreement
 from esrp.stats.calibration import Calibrated, Calibrations, calibrations
-from esrp.stats.gate import Evidence, Rule, Verdict, decide
+from esrp.stats.evidence import Evidence
+from esrp.stats.gate import Rule, Terms, Verdict, decide
 from esrp.stats.groups import Labels, Table, table
 from esrp.stats.intervals import Interval, Intervals
 from esrp.stats.paired import Difference, Differences, differences
@@ -33,6 +34,7 @@ __all__ = [
     "Score",
     "Scores",
     "Table",
+    "Terms",
     "Verdict",
     "against_humans",
     "agreement",

@@ -11,8 +11,10 @@ import numpy as np
 from esrp.stats.bootstrap import key, resampled
 from esrp.stats.intervals import Interval, intervals, mean_of, standard_error
 from esrp.stats.paired import SCALE
-from esrp.stats.ratings import Units
+from esrp.stats.ratings import SCORES, Span, Units
 from esrp.stats.scores import METHOD, Method
+
+SHARES = Span(0.0, 1.0)
 
 
 class BatchRating(NamedTuple):
@@ -52,14 +54,14 @@ def batch_units(ratings: Iterable[BatchRating]) -> Units:
     given: dict[tuple[str, int], list[int]] = {}
     for row in ratings:
         given.setdefault((row.character, row.batch), []).append(row.score)
-    return _units({batch: (sum(scores), len(scores)) for batch, scores in given.items()}, 1.0)
+    return _units({batch: (sum(scores), len(scores)) for batch, scores in given.items()})
 
 
 def counted_diversity(values: Mapping[tuple[str, int], float], method: Method = METHOD) -> DiversityScore:
     """The mean of a number that was counted of each batch, by character and number, such as opening diversity."""
     rounded = {batch: (round(value * SCALE), 1) for batch, value in sorted(values.items())}
     seed = hashlib.sha256(json.dumps([[*batch, total] for batch, (total, _) in rounded.items()]).encode()).hexdigest()
-    return _score(_units(rounded, SCALE), seed, method)
+    return _score(_units(rounded, SCALE, SHARES), seed, method)
 
 
 def diversity_sha256(ratings: Iterable[BatchRating]) -> str:
@@ -82,7 +84,7 @@ def _score(units: Units, sha256: str, method: Method) -> DiversityScore:
     )
 
 
-def _units(totals: Mapping[tuple[str, int], tuple[int, int]], scale: float) -> Units:
+def _units(totals: Mapping[tuple[str, int], tuple[int, int]], scale: float = 1.0, span: Span = SCORES) -> Units:
     """Every batch a unit; it is nested in its character, so that two-way clusters are those of characters."""
     order: Sequence[tuple[str, int]] = sorted(totals)
     characters = {name: code for code, name in enumerate(sorted({character for character, _ in order}))}
@@ -93,4 +95,5 @@ def _units(totals: Mapping[tuple[str, int], tuple[int, int]], scale: float) -> U
         scenario=np.arange(len(order), dtype=np.int64),
         pairs=tuple((character, str(number)) for character, number in order),
         scale=scale,
+        span=span,
     )

@@ -1,61 +1,55 @@
-"""May this release go out: a policy's margins and floors against what two runs show (STATISTICS 6)."""
+"""May this release go out: a policy's margins and floors against what two runs show (STATISTICS 6, A–E)."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
-from esrp.metrics import METRIC_IDS, columns_of
+from esrp.metrics import METRIC_IDS
 from esrp.policies import Policy, thresholds
-from esrp.stats.calibration import Rectified, rectified, rectified_difference
-from esrp.stats.diversity import BatchRating, batch_units
+from esrp.stats.calibration import unrated
+from esrp.stats.estimates import Estimate
+from esrp.stats.evidence import Apart, Evidence, Raters, Sheet, calibrates, raters_of_batches, raters_that_count
 from esrp.stats.holm import holm
-from esrp.stats.intervals import by_scenario, mean_of
-from esrp.stats.missing import missing_ratings
-from esrp.stats.paired import paired
-from esrp.stats.power import deciding_dialogues
-from esrp.stats.ratings import Floats, Ratings, Units
+from esrp.stats.looks import level
+from esrp.stats.predicted import Needed, Open, needed
+from esrp.stats.ratings import Ratings
 from esrp.stats.scores import HIGHEST, LOWEST
+from esrp.stats.sentinel import drift
 
-Raters: TypeAlias = Literal["calibrated", "human", "judge"]
 Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
 Kind: TypeAlias = Literal["margin", "floor"]
 
-EQUAL = 1e-9  # an estimate as near as that to its threshold is on it: sums of fractions are not exact
+FEWEST_DIALOGUES, FEWEST_SCENARIOS = 10, 5  # below them nothing is decided: two perfect dialogues are no proof
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
-    """One run as a gate sees it.
+class Terms:
+    """What a verdict stands on beside its policy.
 
-    ``planned`` dialogues, each to be rated by ``judges`` judges on every metric. ``unvalidated`` names the judges among
-    them that nobody has held against people. ``corrected``: judges' ratings and those of people who may correct them, a
-    fair sample (STATISTICS 5); none where nobody says that theirs are. ``diversity``: the ratings of batches.
+    ``fractions`` of the largest number of dialogues at which this look and those before it lie (``looks.charged``);
+    ``most``: that number, ``None`` for none. ``cautious``: one disaster more is reckoned with before a pass. ``heard``
+    and ``stored``: what judges say now and said before of the baseline's dialogues; the shift is taken out.
     """
 
-    ratings: Ratings
-    planned: int
-    judges: int = 1
-    unvalidated: tuple[str, ...] = ()
-    corrected: Ratings = field(default_factory=lambda: Ratings.of(()))
-    diversity: Sequence[BatchRating] = ()
+    fractions: tuple[float, ...] = (1.0,)
+    most: int | None = None
+    cautious: bool = False
+    heard: Ratings | None = None
+    stored: Ratings | None = None
 
-    @cached_property
-    def rectified(self) -> Rectified:
-        """The calibrated means."""
-        return rectified(self.corrected)
+
+ONE_LOOK = Terms()
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One endpoint: ``bound`` is the one-sided lower confidence bound of the estimate, to be above ``threshold``.
 
-    A margin's estimate is candidate − baseline and its threshold −δ. ``worst_bound`` is the bound with all missing
-    ratings against the candidate; it is given where more is missing than the policy bears, and then it decides.
+    A margin's estimate is candidate − baseline and its threshold −δ. ``worst_bound`` is the bound with the dialogues
+    that the candidate lost against it, and what judges left out too where that is more than the policy bears; where it
+    is given, it decides.
     """
 
     metric: str
@@ -71,8 +65,10 @@ class Rule:
 class Verdict:
     """``errors`` says why nothing could be decided, ``needed_dialogues`` how many would decide what was not.
 
-    ``raters`` tells whose scale the numbers are on. What the policy makes of an inconclusive result is the verdict, and
-    ``inconclusive`` is then among the warnings. Errors and warnings are a code, some followed by a colon and names.
+    ``chance`` is that of a decision at so many, or where there is no such number at the most that there may be.
+    ``level``: the one-sided level of this look. ``raters`` tells whose scale the numbers are on. What the policy makes
+    of an inconclusive result is the verdict, and ``inconclusive`` is then among the warnings. Errors and warnings are a
+    code, some followed by a colon and names.
     """
 
     verdict: Literal["pass", "fail", "inconclusive", "error"]
@@ -82,24 +78,33 @@ class Verdict:
     errors: tuple[str, ...]
     rules: tuple[Rule, ...]
     needed_dialogues: int | None
+    chance: float | None = None
+    level: float = 0.05
 
 
 def decide(
-    policy: Policy, candidate: Evidence, baseline: Evidence | None = None, *, differs: Sequence[str] = ()
+    policy: Policy,
+    candidate: Evidence,
+    baseline: Evidence | None = None,
+    *,
+    differs: Sequence[str] = (),
+    terms: Terms = ONE_LOOK,
 ) -> Verdict:
     """Hold a run against a policy. Where it can do without a baseline the floors decide alone, with a warning.
 
     ``differs`` names what makes the two runs not comparable: suite, simulator, judges, rounds.
     """
-    comparison = _Comparison(policy, candidate, baseline, differs)
+    comparison = _Comparison(policy, candidate, baseline, differs, terms)
     measured = list(comparison.measured())
-    rejected = holm([item.worse for item in measured], 1 - policy.confidence)
-    rules = tuple(item.rule(policy, fails) for item, fails in zip(measured, rejected, strict=True))
+    alpha = 1 - policy.confidence
+    here = level(terms.fractions, alpha)
+    fails = holm([item.worse for item in measured], alpha, lambda share: level(terms.fractions, share))
+    rules = tuple(item.rule(here, failed) for item, failed in zip(measured, fails, strict=True))
     errors = tuple(comparison.errors())
     warnings = tuple(comparison.warnings(rules))
-    outcome, needed = _outcome(rules), None
+    outcome, advice = _outcome(rules), None
     if outcome == "inconclusive" and not errors:
-        needed = _needed(policy, measured, rules)
+        advice = _needed(policy, comparison, measured, terms)
         outcome = policy.on_inconclusive
         warnings += ("inconclusive",) if outcome != "inconclusive" else ()
     return Verdict(
@@ -109,7 +114,9 @@ def decide(
         warnings=warnings,
         errors=errors,
         rules=rules,
-        needed_dialogues=needed,
+        needed_dialogues=advice.dialogues if advice else None,
+        chance=advice.chance if advice else None,
+        level=here,
     )
 
 
@@ -124,116 +131,113 @@ def _outcome(rules: Sequence[Rule]) -> Outcome:
     return "pass" if outcomes == {"pass"} else "inconclusive"
 
 
-def _needed(policy: Policy, measured: Sequence["_Measured"], rules: Sequence[Rule]) -> int | None:
-    """How many dialogues of each run would decide with 80 % power if what was seen is the truth; ``None``: no number.
-
-    One endpoint that is worse decides, at Holm's first step; else all that are still open have to pass.
-    """
-    strict = 1 - (1 - policy.confidence) / len(measured)
-    worse = [item.deciding(strict) for item in measured if item.distance is not None and item.distance < 0]
-    if known := [needed for needed in worse if needed is not None]:
-        return min(known)
-    still_open = [item for item, rule in zip(measured, rules, strict=True) if rule.outcome != "pass"]
-    passing = [item.deciding(policy.confidence) for item in still_open]
-    if worse or any(item.pull_counts(policy) for item in still_open):
+def _needed(policy: Policy, comparison: "_Comparison", measured: Sequence["_Measured"], terms: Terms) -> Needed | None:
+    """How many dialogues would decide; ``None`` where an endpoint was not measured."""
+    if any(item.found.errors is None for item in measured):
         return None
-    return None if None in passing else max(needed for needed in passing if needed is not None)
+    return needed(
+        [item.as_open() for item in measured],
+        comparison.metrics(),
+        dialogues=comparison.dialogues,
+        most=terms.most,
+        alpha=1 - policy.confidence,
+        fractions=terms.fractions,
+    )
 
 
 # --- what was measured ------------------------------------------------------------------------------------------------
 
 
-class _Estimate(NamedTuple):
-    """A mean with its standard error from so many clusters."""
-
-    mean: float | None
-    se: float | None
-    clusters: int
-
-
-UNKNOWN = _Estimate(None, None, 0)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class _Measured:
-    """An endpoint of so many dialogues, the share of ratings that is missing, and how far those could pull it down."""
+    """An endpoint, what holds for a pass, and how far what is missing could pull that down."""
 
     metric: str
     kind: Kind
     threshold: float
-    found: _Estimate
-    dialogues: int
-    missing: float
+    found: Estimate
+    passing: Estimate
     pull: float
-
-    @property
-    def distance(self) -> float | None:
-        """How far the estimate is above its threshold."""
-        if self.found.mean is None:
-            return None
-        distance = self.found.mean - self.threshold
-        return 0.0 if abs(distance) < EQUAL else distance
 
     @property
     def worse(self) -> float:
         """The p value against an estimate that is below its threshold by chance."""
-        if self.distance is None or self.found.se is None:
-            return 1.0
-        if self.found.se < EQUAL:
-            return float(self.distance >= 0)
-        return float(stdtr(self.found.clusters - 1, self.distance / self.found.se))
+        return self.found.worse(self.threshold)
 
-    def pull_counts(self, policy: Policy) -> bool:
-        """Whether more is missing than the policy bears."""
-        return self.missing > policy.max_missing and self.pull > 0
+    def as_open(self) -> Open:
+        """As what may be decided later is predicted."""
+        return Open(self.metric, self.kind, self.threshold, self.passing, self.pull)
 
-    def deciding(self, confidence: float) -> int | None:
-        """How many dialogues would show on which side of its threshold the estimate is: more than there are."""
-        if self.distance is None or self.found.se is None:
-            return None
-        needed = deciding_dialogues(
-            self.distance, self.found.se, self.dialogues, clusters=self.found.clusters, confidence=confidence
-        )
-        return None if needed is None else max(needed, self.dialogues + 1)
-
-    def rule(self, policy: Policy, fails: bool) -> Rule:
+    def rule(self, one_sided: float, fails: bool) -> Rule:
         """The evidence and its outcome."""
-        mean, se, clusters = self.found
-        bound = worst = None
-        passes = False
-        if mean is not None and se is not None and self.distance is not None:
-            error = float(stdtrit(clusters - 1, policy.confidence)) * se
-            pull = self.pull if self.pull_counts(policy) else 0.0
-            bound, worst = mean - error, mean - error - pull if pull else None
-            passes = self.distance - error - pull > 0
+        bound = self.passing.bound(one_sided)
+        worst = None if bound is None or not self.pull else bound - self.pull
+        passes = bound is not None and bound - self.pull > self.threshold
         outcome: Outcome = "fail" if fails else "pass" if passes else "inconclusive"
-        return Rule(self.metric, self.kind, mean, bound, self.threshold, outcome, worst)
+        return Rule(self.metric, self.kind, self.found.mean, bound, self.threshold, outcome, worst)
+
+
+@dataclass(frozen=True, eq=False)
+class _Margins:
+    """A candidate beside a baseline that it can be compared with."""
+
+    theirs: Sheet
+    apart: Apart
+    shifts: dict[str, Estimate] = field(default_factory=dict)
+
+    def estimate(self, name: str) -> Estimate:
+        """Of the difference, without what judges have shifted since."""
+        found = self.apart.estimate(name)
+        return found.minus(self.shifts[name]) if name in self.shifts else found
 
 
 class _Comparison:
-    """A candidate beside its baseline, if there is one that it can be compared with."""
+    """A candidate, beside its baseline if there is one that it can be compared with."""
 
-    def __init__(self, policy: Policy, candidate: Evidence, baseline: Evidence | None, differs: Sequence[str]) -> None:
-        self._policy, self._alone, self._differs = policy, baseline is None, differs
+    def __init__(
+        self, policy: Policy, candidate: Evidence, baseline: Evidence | None, differs: Sequence[str], terms: Terms
+    ) -> None:
+        self._policy, self._alone, self._differs, self._terms = policy, baseline is None, differs, terms
         beside = baseline if policy.margins and not differs else None
-        self.raters = _raters(policy, candidate, beside)
-        batches = _raters_of_batches(policy, candidate, beside)
-        self.ours = _Sheet(candidate, self.raters, batches)
-        self._theirs = None if beside is None else _Sheet(beside, self.raters, batches)
+        self.raters = raters_that_count(policy.raters, candidate, beside)
+        batches = raters_of_batches(policy.raters, candidate, beside)
+        self.ours = Sheet(candidate, self.raters, batches)
+        self._margins = None if beside is None else self._against(Sheet(beside, self.raters, batches))
+
+    def _against(self, theirs: Sheet) -> _Margins:
+        heard, stored = self._terms.heard, self._terms.stored
+        shifts = {} if heard is None or stored is None or self.raters == "human" else drift(heard, stored)
+        return _Margins(theirs, Apart.of(self.ours, theirs), shifts)
+
+    @property
+    def dialogues(self) -> int:
+        """How many of the candidate's enter: of the rarer run, where there are two."""
+        return self.ours.scored if self._margins is None else min(self.ours.scored, self._margins.theirs.scored)
+
+    def metrics(self) -> list[Estimate]:
+        """The nine metrics' differences, as far as they are known."""
+        found = [] if self._margins is None else [self._margins.estimate(name) for name in METRIC_IDS]
+        return [metric for metric in found if metric.errors is not None]
 
     def measured(self) -> Iterator[_Measured]:
         """Every endpoint of the policy that there is something to say about: margins, then floors."""
-        if self._theirs is not None:
-            ours, theirs = self.ours, self._theirs
-            source, batches = _apart(ours, theirs)
-            both = min(ours.scored, theirs.scored)
+        if self._margins is not None:
             for name, margin in thresholds(self._policy.margins).items():
-                missing = max(ours.missing(name), theirs.missing(name))
-                pull = ours.pull(name, LOWEST) + theirs.pull(name, HIGHEST)
-                yield _Measured(name, "margin", -margin, _estimate(source, batches, name), both, missing, pull)
+                yield self._measured(name, "margin", -margin, self._margins.estimate(name))
         for name, floor in thresholds(self._policy.floors).items():
-            missing, pull = self.ours.missing(name), self.ours.pull(name, LOWEST)
-            yield _Measured(name, "floor", floor, self.ours.estimate(name), self.ours.scored, missing, pull)
+            yield self._measured(name, "floor", floor, self.ours.estimate(name))
+
+    def _measured(self, name: str, kind: Kind, threshold: float, found: Estimate) -> _Measured:
+        passing = found.cautious() if self._terms.cautious and name != "diversity" else found
+        return _Measured(name, kind, threshold, found, passing, self._pull(name, kind))
+
+    def _pull(self, name: str, kind: Kind) -> float:
+        """The candidate's own failures count always, what judges left out where it is more than the policy bears."""
+        ours, theirs = self.ours, self._margins.theirs if self._margins and kind == "margin" else None
+        pull = ours.failure_pull(name)
+        if max(ours.missing(name), theirs.missing_in_all(name) if theirs else 0.0) <= self._policy.max_missing:
+            return pull
+        return pull + ours.pull(name, LOWEST, lost=False) + (theirs.pull(name, HIGHEST, lost=True) if theirs else 0.0)
 
     def errors(self) -> Iterator[str]:
         """Why nothing can be decided."""
@@ -241,12 +245,17 @@ class _Comparison:
             yield f"not_comparable: {', '.join(self._differs)}"
         elif self._alone and self._policy.needs_baseline:
             yield "baseline_missing"
-        elif not self._policy.floors and self._theirs is None:
+        elif not self._policy.floors and self._margins is None:
             yield "no_baseline"
-        if self.ours.coverage < self._policy.min_coverage:
+        covered = self.ours.coverage >= self._policy.min_coverage
+        if not covered:
             yield "coverage_below_minimum"
-        if self._theirs is not None and self._theirs.coverage < self._policy.min_coverage:
+        if self._margins is not None and self._margins.theirs.coverage < self._policy.min_coverage:
             yield "baseline_coverage_below_minimum"
+        elif covered and self._shared < self._policy.min_coverage:
+            yield "not_shared"
+        if covered and self._too_few:
+            yield "too_few"
         if self._policy.raters == "calibrated" and not self._calibrated:
             yield "calibrated_not_available"
         if self._policy.require_validated_judges and self._unvalidated:
@@ -262,113 +271,33 @@ class _Comparison:
             yield "missing_ratings"
         if unknown := [rule.metric for rule in rules if rule.bound is None]:
             yield f"not_measured: {', '.join(unknown)}"
+        if self.raters == "calibrated" and (names := unrated(self.ours.evidence.rectified)):
+            yield f"not_calibrated: {', '.join(names)}"
+
+    @property
+    def _shared(self) -> float:
+        """The share of the planned dialogues that lie in a pair which both runs have."""
+        if self._margins is None:
+            return 1.0
+        pairs = set(self._margins.apart.shared.pairs)
+        dialogues = self.ours.units_of_dialogues()
+        return sum(pair in pairs for pair in dialogues) / max(1, self.ours.evidence.planned)
+
+    @property
+    def _too_few(self) -> bool:
+        units = self.ours.units if self._margins is None else self._margins.apart.shared
+        held = units.counts.any(axis=1)
+        scenarios = len(np.unique(units.scenario[held]))
+        return int(held.sum()) < FEWEST_DIALOGUES or scenarios < FEWEST_SCENARIOS
 
     @property
     def _calibrated(self) -> bool:
-        return _calibrates(self.ours.evidence, None if self._theirs is None else self._theirs.evidence)
+        return calibrates(self.ours.evidence, self._margins.theirs.evidence if self._margins else None)
 
     @property
     def _unvalidated(self) -> list[str]:
         """Judges whose ratings enter and that nobody has held against people."""
         if self.raters == "human":
             return []
-        sheets = [self.ours] if self._theirs is None else [self.ours, self._theirs]
+        sheets = [self.ours, *([self._margins.theirs] if self._margins else [])]
         return sorted({judge for sheet in sheets for judge in sheet.evidence.unvalidated})
-
-
-class _Sheet:
-    """One run's ratings by the raters that count, its means, and what is missing from them."""
-
-    def __init__(self, evidence: Evidence, raters: Raters, batches: str) -> None:
-        self.evidence = evidence
-        ratings = _by(evidence.ratings, "human" if raters == "human" else "judge")
-        self.units = ratings.units
-        self.batches = batch_units(row for row in evidence.diversity if row.kind == batches)
-        self.source = evidence.rectified if raters == "calibrated" else self.units
-        per_dialogue = ratings.dialogues[ratings.dialogues.any(axis=1)]
-        self.scored = len(per_dialogue)
-        self._given = per_dialogue.sum(axis=0)
-        self._lacking = missing_ratings(per_dialogue, evidence.planned, 0 if raters == "human" else evidence.judges)
-
-    @property
-    def coverage(self) -> float:
-        """The share of planned dialogues that have a rating."""
-        return self.scored / self.evidence.planned if self.evidence.planned else 0.0
-
-    def estimate(self, name: str) -> _Estimate:
-        """Of the run's mean."""
-        return _estimate(self.source, self.batches, name)
-
-    def missing(self, name: str) -> float:
-        """The share of the ratings that should be there and are not."""
-        if name == "diversity":
-            return 0.0
-        lacking = self._lacking[columns_of(name)].sum()
-        return float(lacking / max(1, lacking + self._given[columns_of(name)].sum()))
-
-    def pull(self, name: str, score: int) -> float:
-        """How far the mean moves if every missing rating is ``score``."""
-        return 0.0 if name == "diversity" else float(self._pulls[score][columns_of(name)].mean())
-
-    @cached_property
-    def _pulls(self) -> dict[int, Floats]:
-        shares = np.array([self.missing(name) for name in METRIC_IDS])
-        means = [self.estimate(name).mean if share else None for name, share in zip(METRIC_IDS, shares, strict=True)]
-        return {
-            score: shares * [0.0 if mean is None else abs(mean - score) for mean in means]
-            for score in (LOWEST, HIGHEST)
-        }
-
-
-def _raters(policy: Policy, candidate: Evidence, baseline: Evidence | None) -> Raters:
-    """Whose ratings count: calibrated if there, else people's if no judge rated, else judges'."""
-    if policy.raters != "auto":
-        return policy.raters
-    if _calibrates(candidate, baseline):
-        return "calibrated"
-    kinds = candidate.ratings.levels["kind"]
-    return "human" if "human" in kinds and "judge" not in kinds else "judge"
-
-
-def _calibrates(candidate: Evidence, baseline: Evidence | None) -> bool:
-    """Whether there are calibrated means, of both and of their difference, from random samples."""
-    runs = [candidate] if baseline is None else [candidate, baseline]
-    if not all(run.rectified.estimate(columns_of("overall")) for run in runs):
-        return False
-    if baseline is None:
-        return True
-    apart = rectified_difference(candidate.corrected, baseline.corrected)
-    return apart.estimate(columns_of("overall")) is not None
-
-
-def _raters_of_batches(policy: Policy, candidate: Evidence, baseline: Evidence | None) -> str:
-    """Whose ratings of diversity count: judges' if they rated each run's batches, else people's."""
-    if policy.raters == "human":
-        return "human"
-    ours, *others = [{row.kind for row in run.diversity} for run in (candidate, baseline) if run is not None]
-    return "judge" if "judge" in (ours.intersection(*others) or ours) else "human"
-
-
-def _apart(ours: _Sheet, theirs: _Sheet) -> tuple[Rectified | Units, Units]:
-    """Candidate − baseline on the same (character, scenario), and on the same batches."""
-    batches = paired(ours.batches, theirs.batches)
-    if isinstance(ours.source, Rectified):
-        return rectified_difference(ours.evidence.corrected, theirs.evidence.corrected), batches
-    return paired(ours.units, theirs.units), batches
-
-
-def _estimate(source: Rectified | Units, batches: Units, name: str) -> _Estimate:
-    """Of an endpoint: clustered by scenario, diversity by batch."""
-    source, columns = (batches, [0]) if name == "diversity" else (source, columns_of(name))
-    if isinstance(source, Rectified):
-        calibrated = source.estimate(columns)
-        return _Estimate(calibrated.mean, calibrated.se, calibrated.clusters) if calibrated else UNKNOWN
-    mean = mean_of(source, columns)
-    variance = None if mean is None else by_scenario(source, columns)
-    return _Estimate(mean, math.sqrt(variance.value), variance.clusters) if variance else _Estimate(mean, None, 0)
-
-
-def _by(ratings: Ratings, kind: str) -> Ratings:
-    """The ratings of one kind; the levels stay."""
-    chosen = np.array([name == kind for name in ratings.levels["kind"]], dtype=bool)[ratings.codes["kind"]]
-    return Ratings(ratings.levels, {name: code[chosen] for name, code in ratings.codes.items()}, ratings.score[chosen])

@@ -13,8 +13,9 @@ from esrp.metrics import DIMENSIONS, ENDPOINTS, METRIC_IDS, columns_of
 from esrp.stats.bootstrap import key, weights
 from esrp.stats.intervals import FEW, NONE, Interval, Intervals
 from esrp.stats.paired import Difference, Differences
-from esrp.stats.ratings import Floats, Integers, Ratings
+from esrp.stats.ratings import DIFFERENCES, SCORES, Floats, Integers, Ratings
 from esrp.stats.scores import HIGHEST, LOWEST, METHOD, Method, Score, Scores
+from esrp.stats.unseen import Seen, Sides, seen, widened
 
 Labels: TypeAlias = Callable[[str, str | None], str | None]
 Weights: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
@@ -248,9 +249,9 @@ class _Bounds:
     """The three intervals' bounds and the standard errors, ``nan`` where there are none; all of one shape."""
 
     se: Floats
-    suite: tuple[Floats, Floats]
-    dialogue: tuple[Floats, Floats]
-    population: tuple[Floats, Floats]
+    suite: Sides
+    dialogue: Sides
+    population: Sides
 
     def at(self, *place: int) -> tuple[float | None, Intervals]:
         """Of one score."""
@@ -274,6 +275,7 @@ class _Part:
         ]
         totals = self._counts.sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
+            self._values = _means(self._sums / self._counts, axis=2)
             metrics = self._sums.sum(axis=0) / totals
             self._influence = _means((self._sums - metrics * self._counts) / totals, axis=2)
         self._mean = _means(metrics, axis=1)
@@ -287,7 +289,8 @@ class _Part:
         self, seed: str, resampled: Floats | None, missing: Sequence[Mapping[str, int]] | None = None
     ) -> Iterator[Scores]:
         """Of every candidate."""
-        bounds = self._bounds(self._mean, self._influence, self._clusters, resampled)
+        there = seen(self._values, SCORES)
+        bounds = self._bounds(self._mean, self._influence, self._clusters, resampled, there)
         ratings = np.stack([self._counts.sum(axis=0)[:, columns].sum(axis=1) for columns in COLUMNS], axis=1)
         n = self._dialogues.sum(axis=0)
         for candidate in range(len(self._mean)):
@@ -312,6 +315,7 @@ class _Part:
                 self._influence[:, [first]] - self._influence[:, rest],
                 [np.minimum(clusters[first], clusters[rest]) for clusters in self._clusters],
                 None if resampled is None else resampled[first] - resampled[rest],
+                seen(self._values[:, [first]] - self._values[:, rest], DIFFERENCES),
             )
             pairs = (there[:, [first]] & there[:, rest]).sum(axis=0)
             for other in range(len(mean)):
@@ -322,7 +326,7 @@ class _Part:
                 yield Differences(*_named(found), seed=seed)
 
     def _bounds(
-        self, mean: Floats, influence: Floats, clusters: Sequence[Integers], resamples: Floats | None
+        self, mean: Floats, influence: Floats, clusters: Sequence[Integers], resamples: Floats | None, there: Seen
     ) -> _Bounds:
         """``mean`` (… × scores) with the ``influence`` of every unit on it; ``clusters`` as ``_groupings``."""
         by_scenario, by_character, by_unit = (
@@ -330,23 +334,20 @@ class _Part:
         )
         two_way = by_character + by_scenario - by_unit
         two_way = np.where(two_way > 0, two_way, np.maximum(by_character, by_scenario))
-        low, high = self._t(mean, by_unit, clusters[2])
+        dialogue = self._t(mean, by_unit, clusters[2])
         if resamples is not None:
             drawn = slice(resamples.shape[-2])
             many = clusters[2][..., drawn] >= FEW
-            below, above = _percentiles(resamples, self._confidence)
-            low[..., drawn] = np.where(many, below, low[..., drawn])
-            high[..., drawn] = np.where(many, above, high[..., drawn])
-        return _Bounds(
-            se=np.sqrt(by_scenario),
-            suite=self._t(mean, by_scenario, clusters[0]),
-            dialogue=(low, high),
-            population=self._t(mean, two_way, np.minimum(clusters[0], clusters[1])),
-        )
+            for ends, t in zip(_percentiles(resamples, self._confidence), dialogue, strict=True):
+                t[..., drawn] = np.where(many, ends, t[..., drawn])
+        suite = self._t(mean, by_scenario, clusters[0])
+        population = self._t(mean, two_way, np.minimum(clusters[0], clusters[1]))
+        held = [widened(mean, bounds, there, self._confidence) for bounds in (suite, dialogue, population)]
+        return _Bounds(np.sqrt(by_scenario), *held)
 
-    def _t(self, mean: Floats, variance: Floats, clusters: Integers) -> tuple[Floats, Floats]:
+    def _t(self, mean: Floats, variance: Floats, clusters: Integers) -> Sides:
         half = stdtrit(np.maximum(clusters - 1, 1), (1 + self._confidence) / 2) * np.sqrt(variance)
-        return mean - half, mean + half
+        return Sides(mean - half, mean + half)
 
     def _worst(self, candidate: int, columns: Sequence[int], missing: Mapping[str, int]) -> Interval:
         """The mean with all missing ratings the lowest, and the highest."""
@@ -395,6 +396,6 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _interval(bounds: tuple[Floats, Floats], place: tuple[int, ...]) -> Interval | None:
+def _interval(bounds: Sides, place: tuple[int, ...]) -> Interval | None:
     low, high = float(bounds[0][place]), float(bounds[1][place])
     return None if np.isnan(low) else Interval(low, high)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from esrp.stats.ratings import Floats, Integers, Units
+from esrp.stats.unseen import Seen, Sides, seen, widened
 
 CONFIDENCE = 0.95
 FEW = 30  # clusters: below it a percentile bootstrap covers 85 % where it says 95
@@ -70,17 +71,27 @@ def by_scenario(units: Units, columns: Sequence[int]) -> Variance | None:
 def intervals(units: Units, columns: Sequence[int], resamples: Floats, confidence: float = CONFIDENCE) -> Intervals:
     """The intervals around the unweighted mean of these metrics' scores.
 
-    ``resamples`` are the metrics' scores in resamples of the units (``bootstrap.resampled``).
+    ``resamples`` are the metrics' scores in resamples of the units (``bootstrap.resampled``). All are inside the scale,
+    and none is without width (``unseen.widened``).
     """
     mean = mean_of(units, columns)
     if mean is None:
         return NONE
-    suite = by_scenario(units, columns)
+    there = seen(units.values(columns), units.span)
+
+    def held(interval: Interval | None) -> Interval | None:
+        return None if interval is None else _held(mean, interval, there, confidence)
+
     return Intervals(
-        suite=_t(mean, suite, confidence),
-        dialogue=_dialogue(mean, units, columns, resamples, confidence),
-        population=_t(mean, _two_way(units, columns), confidence),
+        suite=held(_t(mean, by_scenario(units, columns), confidence)),
+        dialogue=held(_dialogue(mean, units, columns, resamples, confidence)),
+        population=held(_t(mean, _two_way(units, columns), confidence)),
     )
+
+
+def _held(mean: float, interval: Interval, there: Seen, confidence: float) -> Interval:
+    low, high = widened(np.array(mean), Sides(np.array(interval.low), np.array(interval.high)), there, confidence)
+    return Interval(float(low), float(high))
 
 
 def _dialogue(
@@ -109,16 +120,30 @@ def _two_way(units: Units, columns: Sequence[int]) -> Variance | None:
     return Variance(value, min(by_character.clusters, by_scenarios.clusters))
 
 
-def _variance(units: Units, columns: Sequence[int], cluster: Integers) -> Variance | None:
-    """Linearised ratio, cluster sums, factor G / (G − 1).
+@dataclass(frozen=True, eq=False)
+class ClusterSums:
+    """What each adds to a mean's error, to first order; ``clusters`` hold ratings, of several metrics the least."""
 
-    G is the number of clusters that hold ratings; of several metrics the least counts.
-    """
+    values: Floats
+    clusters: int
+
+
+def cluster_sums(units: Units, columns: Sequence[int], cluster: Integers | None = None) -> ClusterSums | None:
+    """Of the mean of these metrics' scores, by scenario if nothing else is named; ``None`` below two clusters."""
+    cluster = units.scenario if cluster is None else cluster
     found = min(len(np.unique(cluster[units.counts[:, column] > 0])) for column in columns)
     if found < 2:
         return None
-    sums = np.bincount(cluster, weights=_influence(units, columns))
-    return Variance(found / (found - 1) * float(np.sum(sums**2)), found)
+    sums: Floats = np.bincount(cluster, weights=_influence(units, columns)).astype(np.float64)
+    return ClusterSums(sums, found)
+
+
+def _variance(units: Units, columns: Sequence[int], cluster: Integers) -> Variance | None:
+    """Linearised ratio, cluster sums, factor G / (G − 1)."""
+    found = cluster_sums(units, columns, cluster)
+    if found is None:
+        return None
+    return Variance(found.clusters / (found.clusters - 1) * float(np.sum(found.values**2)), found.clusters)
 
 
 def _influence(units: Units, columns: Sequence[int]) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 from esrp.metrics import DIMENSIONS, METRIC_IDS, Dimension, columns_of
 from esrp.stats.bootstrap import key, resampled
 from esrp.stats.intervals import Intervals, intervals, mean_of, standard_error
-from esrp.stats.ratings import Integers, Ratings, Units
+from esrp.stats.ratings import DIFFERENCES, Integers, Ratings, Units
 from esrp.stats.scores import METHOD, Method
 
 # Differences of means are fractions; in units of 2⁻³² they are integers, so that the resampled sums are exact. The
@@ -78,6 +78,7 @@ def paired(candidate: Units, baseline: Units) -> Units:
         scenario=candidate.scenario[ours],
         pairs=tuple(candidate.pairs[row] for row in ours),
         scale=SCALE,
+        span=DIFFERENCES,
     )
 
 

@@ -157,12 +157,23 @@ class Ratings:
         return character, self.levels["scenario"][self.codes["scenario"][row]] or None
 
 
+class Span(NamedTuple):
+    """The least and the largest value that there can be."""
+
+    low: float
+    high: float
+
+
+SCORES = Span(1.0, 5.0)
+DIFFERENCES = Span(-4.0, 4.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Units:
     """What is resampled or clustered: for each unit (row) and metric (column) a sum and a count, both integers.
 
     ``character`` and ``scenario`` number the clusters that a unit is in; ``pairs`` names them. A sum in the scale of
-    the ratings is ``sums / scale``.
+    the ratings is ``sums / scale``; a mean lies in ``span``.
     """
 
     sums: Integers
@@ -171,6 +182,7 @@ class Units:
     scenario: Integers
     pairs: tuple[tuple[str, str | None], ...]
     scale: float = 1.0
+    span: Span = SCORES
 
     def __len__(self) -> int:
         """How many units."""
@@ -180,6 +192,43 @@ class Units:
     def itself(self) -> Integers:
         """Every unit its own cluster."""
         return np.arange(len(self), dtype=np.int64)
+
+    def values(self, columns: Sequence[int]) -> Floats:
+        """Each unit's own mean of these metrics' means; ``nan`` where it lacks one of them."""
+        sums, counts = self.sums[:, columns], self.counts[:, columns]
+        means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+        values: Floats = means.mean(axis=1) / self.scale
+        return values
+
+
+def pooled(runs: Sequence[Ratings]) -> Ratings:
+    """The ratings of several runs of one release as those of one: pair by pair, each dialogue of a run its own."""
+    levels = {name: tuple(sorted({level for run in runs for level in run.levels[name]})) for name in runs[0].levels}
+    levels["metric"] = METRIC_IDS
+    levels["dialogue"] = tuple(
+        f"{number:04} {name}" for number, run in enumerate(runs) for name in run.levels["dialogue"]
+    )
+    starts = np.cumsum([0, *(len(run.levels["dialogue"]) for run in runs)])
+    codes = {name: np.concatenate([_recoded(run, name, levels[name]) for run in runs]) for name in levels}
+    codes["dialogue"] = np.concatenate(
+        [run.codes["dialogue"] + start for run, start in zip(runs, starts[:-1], strict=True)]
+    )
+    return Ratings(levels, codes, np.concatenate([run.score for run in runs]))
+
+
+def rows_of(ratings: Ratings) -> list[Rating]:
+    """The ratings one by one, in the order in which they are held."""
+    names = Rating._fields[:-1]
+    columns = [[ratings.levels[name][code] for code in ratings.codes[name].tolist()] for name in names]
+    columns[names.index("scenario")] = [name or None for name in columns[names.index("scenario")]]
+    return [Rating(*row) for row in zip(*columns, ratings.score.tolist(), strict=True)]
+
+
+def _recoded(run: Ratings, name: str, levels: tuple[str, ...]) -> Integers:
+    """The run's codes as indices into the levels of all."""
+    if name == "dialogue":
+        return run.codes[name]
+    return _codes(run.levels[name], levels)[run.codes[name]]
 
 
 def _codes(column: Sequence[str], levels: tuple[str, ...]) -> Integers:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from esrp.metrics import DIMENSIONS, METRIC_IDS, Dimension, columns_of
-from esrp.stats.bootstrap import REPLICATES, VERSION, key, resampled
+from esrp.stats.bootstrap import REPLICATES, key, resampled
 from esrp.stats.intervals import CONFIDENCE, Interval, Intervals, intervals, mean_of, standard_error
 from esrp.stats.ratings import Ratings, Units
 
+VERSION = "esrp-statistics-2"  # changes whenever the same ratings would give other numbers
 LOWEST, HIGHEST = 1, 5
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from scipy.special import stdtr, stdtrit
 
-from esrp.metrics import METRIC_IDS, columns_of
+from esrp.metrics import ENDPOINTS, METRIC_IDS, columns_of
+from esrp.stats.estimates import Estimate, estimate
 from esrp.stats.holm import holm
 from esrp.stats.intervals import CONFIDENCE, Interval, mean_of, standard_error
 from esrp.stats.paired import paired
-from esrp.stats.ratings import Ratings, Units
+from esrp.stats.ratings import Ratings, Units, rows_of
 
 EQUAL = 1e-9  # a mean as near as that to 0 is 0: differences are kept in units of 2⁻³²
 
@@ -43,6 +44,20 @@ def shift(fresh: Ratings, stored: Ratings, *, confidence: float = CONFIDENCE) ->
         pairs=int(units.counts.any(axis=1).sum()),
         shifted=tuple(name for name, beyond_chance in moved.items() if beyond_chance),
     )
+
+
+def drift(heard: Ratings, stored: Ratings) -> dict[str, Estimate]:
+    """By endpoint how far judges' scores moved since the baseline was rated, to be taken out of a difference from it.
+
+    ``heard`` are scores of ``stored`` dialogues as they are given now; a judge that was not asked again has not moved.
+    An endpoint of which a metric was not rated again is not known.
+    """
+    now = {(r.dialogue, r.metric, r.rater): r.score for r in rows_of(heard)}
+    asked = {(dialogue, metric) for dialogue, metric, _ in now}
+    before = [r for r in rows_of(stored) if r.kind == "judge" and (r.dialogue, r.metric) in asked]
+    after = [r._replace(score=now.get((r.dialogue, r.metric, r.rater), r.score)) for r in before]
+    units = paired(Ratings.of(after).units, Ratings.of(before).units)
+    return {name: estimate(units, columns_of(name)) for name in ENDPOINTS}
 
 
 def _p_values(units: Units, scenarios: int) -> Iterator[tuple[str, float]]:

@@ -84,16 +84,18 @@ def test_the_interval_clusters_by_dialogue_and_stays_inside_what_is_possible() -
 def test_all_hit_or_all_missed_is_no_certainty(given: int, low: float, high: float) -> None:
     rows = rows_of({f"s{n}": [4, 4] for n in range(40)})
     found = accuracy("j", rows, {(f"s{n}", "fluency"): given for n in range(40)}).metrics["fluency"]
-    assert found.acc.interval is not None and found.bias.interval is None
+    assert found.acc.interval is not None and found.bias.interval is not None
     assert (found.acc.interval.low, found.acc.interval.high) == pytest.approx((low, high))
     exact = binomtest(40 if given == 4 else 0, 40).proportion_ci(method="exact")
     assert (found.acc.interval.low, found.acc.interval.high) == pytest.approx((exact.low, exact.high))
 
 
-def test_where_no_dialogue_differs_from_another_there_is_no_interval() -> None:
+def test_where_no_dialogue_differs_from_another_what_40_cannot_exclude_remains() -> None:
     rows = rows_of({f"s{n}": [4, 5] for n in range(40)})
     found = accuracy("j", rows, {(f"s{n}", "fluency"): 4 for n in range(40)}).metrics["fluency"]
-    assert found.acc.mean == 0.5 and found.acc.interval is None
+    assert found.acc.mean == 0.5 and found.acc.interval is not None
+    unseen = (1 - 0.025 ** (1 / 40)) / 2
+    assert (found.acc.interval.low, found.acc.interval.high) == pytest.approx((0.5 - unseen, 0.5 + unseen))
 
 
 def test_one_dialogue_has_no_interval() -> None:

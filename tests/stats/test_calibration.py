@@ -39,14 +39,16 @@ def test_worked_numbers() -> None:
     """Labelled: Y 5 3, f 4 2 in clusters 0 and 1. Unlabelled: f 4 1 in 0 and 1, f 1 in 2."""
     human = np.array([5, 3, NAN, NAN, NAN])
     judge = np.array([4.0, 2, 4, 1, 1])
-    theta, influence, holds, n, trust = prediction_powered(human, judge, np.array([0, 1, 0, 1, 2]), 3)
+    found = prediction_powered(human, judge, np.array([0, 1, 0, 1, 2]), 3)
     a = np.array([1, -1, 0]) / 2
     d = np.array([1, -1, 0]) / 2 - np.array([2, -1, -1]) / 3
     clipped = float(np.clip(a @ d / (d @ d), 0, 1))
+    trust = found.lambda_
     assert trust == pytest.approx(clipped) and 0 < trust <= 1
-    assert theta == pytest.approx(trust * 2 + (4 - trust * 3))
-    assert influence == pytest.approx(a - trust * d)
-    assert (holds.tolist(), n) == ([True, True, False], 2)
+    assert found.theta == pytest.approx(trust * 2 + (4 - trust * 3))
+    without = np.array([np.delete(a, g) @ np.delete(d, g) / (np.delete(d, g) @ np.delete(d, g)) for g in range(3)])
+    assert found.influence == pytest.approx(a - np.clip(without, 0, 1) * d)
+    assert (found.labelled.tolist(), found.n, found.fitted) == ([True, True, False], 2, True)
 
 
 def test_a_judge_that_says_what_people_say_is_trusted_and_nothing_else_enters() -> None:
@@ -55,22 +57,22 @@ def test_a_judge_that_says_what_people_say_is_trusted_and_nothing_else_enters() 
     judge = chance.integers(1, 6, 4000).astype(float)
     cluster = np.arange(4000) % 50
     human = np.where(chance.random(4000) < 0.1, judge, NAN)
-    theta, _, _, _, trust = prediction_powered(human, judge, cluster, 50)
-    assert trust == pytest.approx(0.9, abs=0.02)  # N / (N + n): the labelled dialogues count too
-    assert theta == pytest.approx(judge.mean(), abs=0.005)
+    found = prediction_powered(human, judge, cluster, 50)
+    assert found.lambda_ == pytest.approx(0.9, abs=0.02)  # N / (N + n): the labelled dialogues count too
+    assert found.theta == pytest.approx(judge.mean(), abs=0.005)
 
 
 def test_a_judge_that_never_varies_is_not_used() -> None:
     human = np.array([5, 3, 4, NAN, NAN])
-    theta, influence, _, n, trust = prediction_powered(human, np.full(5, 4.0), np.arange(5), 5)
-    assert (theta, n, trust) == (4, 3, 0)
-    assert influence == pytest.approx(np.array([1, -1, 0, 0, 0]) / 3)
+    found = prediction_powered(human, np.full(5, 4.0), np.arange(5), 5)
+    assert (found.theta, found.n, found.lambda_, found.fitted) == (4, 3, 0, False)
+    assert found.influence == pytest.approx(np.array([1, -1, 0, 0, 0]) / 3)
 
 
 def test_a_judge_that_says_the_opposite_is_not_used() -> None:
     human = np.array([5, 1, 5, 1, NAN, NAN])
     judge = np.array([1.0, 5, 1, 5, 1, 5])
-    assert prediction_powered(human, judge, np.arange(6), 6)[4] == 0
+    assert prediction_powered(human, judge, np.arange(6), 6).lambda_ == 0
 
 
 def test_where_people_rated_everything_the_calibrated_mean_is_theirs() -> None:
@@ -98,14 +100,14 @@ def test_a_metric_is_the_formula_on_the_dialogues_mean_ratings() -> None:
     judge = np.array([np.mean(said[name, "judge"]) for name in dialogues])
     human = np.array([np.mean(said[name, "human"]) if (name, "human") in said else NAN for name in dialogues])
     scenario = np.array([int(name[-2:]) for name in dialogues])
-    theta, influence, holds, n, trust = prediction_powered(human, judge, scenario, 24)
-    clusters = int(holds.sum())
-    se = math.sqrt(clusters / (clusters - 1) * float(influence @ influence))
+    wanted = prediction_powered(human, judge, scenario, 24)
+    clusters = int(wanted.labelled.sum())
+    se = math.sqrt(clusters / (clusters - 2) * float(wanted.influence @ wanted.influence))
     found = calibrations(Ratings.of(rows)).metrics["fluency"]
     assert found is not None and found.interval is not None
-    assert (found.n_human, found.clusters) == (n, clusters)
-    assert (found.mean, found.se, found.lambda_) == pytest.approx((theta, se, trust))
-    assert found.interval.high - found.mean == pytest.approx(float(t.ppf(0.975, clusters - 1)) * se)
+    assert (found.n_human, found.clusters, found.degrees) == (wanted.n, clusters, clusters - 2)
+    assert (found.mean, found.se, found.lambda_) == pytest.approx((wanted.theta, se, wanted.lambda_))
+    assert found.interval.high - found.mean == pytest.approx(float(t.ppf(0.975, clusters - 2)) * se)
 
 
 def test_overall_is_the_mean_of_the_metrics_and_narrower_than_any() -> None:
@@ -189,10 +191,11 @@ def test_nominal_95_percent_covers_about_95_percent() -> None:
     for _ in range(400):
         human, judge = (table.ravel() for table in drawn(chance, character, 30))
         human[chance.permutation(600)[120:]] = NAN
-        theta, influence, holds, _, _ = prediction_powered(human, judge, cluster, 30)
-        clusters = int(holds.sum())
-        half = float(t.ppf(0.975, clusters - 1)) * math.sqrt(clusters / (clusters - 1) * float(influence @ influence))
-        hits += abs(theta - truth) <= half
+        found = prediction_powered(human, judge, cluster, 30)
+        degrees = int(found.labelled.sum()) - 2
+        variance = (degrees + 2) / degrees * float(found.influence @ found.influence)
+        half = float(t.ppf(0.975, degrees)) * math.sqrt(variance)
+        hits += abs(found.theta - truth) <= half
         alone += abs(float(judge.mean()) - truth) <= half
     assert 0.92 <= hits / 400 <= 0.98
     assert alone == 0

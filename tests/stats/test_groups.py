@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from esrp.metrics import METRIC_IDS
-from esrp.stats import Interval, Method, Rating, Ratings, Score, Scores, scores
+from esrp.stats import Method, Rating, Ratings, Score, Scores, scores
 from esrp.stats.bootstrap import key, resampled
 from esrp.stats.groups import table
 from esrp.stats.intervals import intervals
@@ -113,11 +113,14 @@ def test_a_difference_is_one_of_scores_and_paired_by_scenario() -> None:
     assert near.intervals.dialogue is not None and near.intervals.dialogue.low > 0
 
 
-def test_a_difference_from_oneself_is_0() -> None:
+def test_a_difference_from_oneself_is_0_and_no_certainty() -> None:
     ratings = Ratings.of(noisy(6, 10))
     found = table({"a": ratings, "same": ratings}, method=QUICK).differences["a", "same"].overall
     assert found.difference == found.se == 0
-    assert found.intervals.suite == found.intervals.dialogue == Interval(0, 0)
+    wide = 2 * (1 - 0.025 ** (1 / 60))  # of 60 equal dialogues; the unseen may lie two points beyond
+    assert found.intervals.suite == found.intervals.dialogue
+    assert found.intervals.suite is not None
+    assert (found.intervals.suite.low, found.intervals.suite.high) == pytest.approx((-wide, wide))
 
 
 def test_neither_the_order_of_rows_nor_of_candidates_changes_a_bit() -> None:

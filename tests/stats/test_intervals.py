@@ -3,6 +3,7 @@
 import math
 import random
 import statistics
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from esrp.metrics import METRIC_IDS
 from esrp.stats import Interval, Rating, Ratings, scores
 from esrp.stats.bootstrap import key, resampled
 from esrp.stats.intervals import intervals
-from esrp.stats.ratings import Floats
+from esrp.stats.ratings import SCORES, Floats
+from esrp.stats.unseen import Sides, seen, widened
 from tests.stats.builders import crossed, noisy, rating
 
 FLUENCY = [METRIC_IDS.index("fluency")]
@@ -24,13 +26,17 @@ def of_fluency(ratings: list[Rating]) -> tuple[float, Interval | None, Interval 
     return score.mean, score.intervals.suite, score.intervals.dialogue, score.intervals.population
 
 
-def around(mean: float, variance: float, degrees: int) -> Interval:
+def around(values: Sequence[float], variance: float, degrees: int, *, mean: float | None = None) -> Interval:
+    """Student's interval with what so few dialogues, of these values, cannot exclude."""
+    middle = np.array(statistics.fmean(values) if mean is None else mean)
     half = float(t.ppf(0.975, degrees)) * math.sqrt(variance)
-    return Interval(pytest.approx(mean - half, abs=1e-12), pytest.approx(mean + half, abs=1e-12))  # type: ignore[arg-type]  # compares as a float
+    low, high = widened(middle, Sides(middle - half, middle + half), seen(np.array(values, float), SCORES), 0.95)
+    return Interval(pytest.approx(float(low), abs=1e-12), pytest.approx(float(high), abs=1e-12))  # type: ignore[arg-type]  # compares as a float
 
 
 # Two characters × three scenarios: a 5 4 3, b 4 4 1. Mean 3.5; deviations 1.5 .5 -.5, .5 .5 -2.5, each over 6.
 WORKED = [rating(c, f"s{s}", score) for c, row in (("a", (5, 4, 3)), ("b", (4, 4, 1))) for s, score in enumerate(row)]
+SCORED = (5, 4, 3, 4, 4, 1)
 BY_SCENARIO = 3 / 2 * (2**2 + 1**2 + 3**2) / 36
 BY_CHARACTER = 2 / 1 * (1.5**2 + 1.5**2) / 36
 BY_DIALOGUE = 6 / 5 * (1.5**2 + 0.5**2 + 0.5**2 + 0.5**2 + 0.5**2 + 2.5**2) / 36
@@ -39,23 +45,23 @@ BY_DIALOGUE = 6 / 5 * (1.5**2 + 0.5**2 + 0.5**2 + 0.5**2 + 0.5**2 + 2.5**2) / 36
 def test_worked_numbers() -> None:
     mean, suite, dialogue, population = of_fluency(WORKED)
     assert mean == 3.5
-    assert suite == around(3.5, BY_SCENARIO, 2)
-    assert dialogue == around(3.5, BY_DIALOGUE, 5)  # six pairs are too few for a percentile bootstrap
-    assert population == around(3.5, BY_CHARACTER + BY_SCENARIO - BY_DIALOGUE, 1)
+    assert suite == around(SCORED, BY_SCENARIO, 2)
+    assert dialogue == around(SCORED, BY_DIALOGUE, 5)  # six pairs are too few for a percentile bootstrap
+    assert population == around(SCORED, BY_CHARACTER + BY_SCENARIO - BY_DIALOGUE, 1)
     assert scores(Ratings.of(WORKED)).metrics["fluency"].se == pytest.approx(math.sqrt(BY_SCENARIO))
 
 
 def test_a_two_way_variance_below_zero_gives_way_to_the_larger_one_way_variance() -> None:
     checkered = [rating(c, s, score) for c, s, score in (("a", "1", 5), ("a", "2", 1), ("b", "1", 1), ("b", "2", 5))]
     _, _, _, population = of_fluency(checkered)
-    assert population == Interval(3, 3)  # every character and every scenario has the same mean
+    assert population == around((5, 1, 1, 5), 0, 1)  # every character and every scenario has the same mean
 
 
 def test_replicates_belong_to_their_pair() -> None:
     pooled = [rating("a", "s1", 5, dialogue="1"), rating("a", "s1", 5, dialogue="2"), rating("b", "s1", 2)]
     _, suite, dialogue, population = of_fluency(pooled)
     assert suite is None and population is None
-    assert dialogue == around(4, 2 * (2**2 + 2**2) / 9, 1)
+    assert dialogue == around((5, 2), 2 * (2**2 + 2**2) / 9, 1, mean=4)
 
 
 def test_fewer_than_two_units_have_no_interval() -> None:
@@ -64,14 +70,14 @@ def test_fewer_than_two_units_have_no_interval() -> None:
 
 def test_one_character_has_no_population_interval() -> None:
     _, suite, dialogue, population = of_fluency([rating("a", "s1", 4), rating("a", "s2", 2)])
-    assert suite == dialogue == around(3, 2 * (1 + 1) / 4, 1)
+    assert suite == dialogue == around((4, 2), 2 * (1 + 1) / 4, 1)
     assert population is None
 
 
 def test_conversations_from_own_logs_are_their_own_clusters() -> None:
     logs = [rating("a", None, score, dialogue=f"d{n}") for n, score in enumerate((5, 3, 4, 2))]
     _, suite, dialogue, _ = of_fluency(logs)
-    assert suite == dialogue == around(3.5, 4 / 3 * (1.5**2 + 0.5**2 + 0.5**2 + 1.5**2) / 16, 3)
+    assert suite == dialogue == around((5, 3, 4, 2), 4 / 3 * (1.5**2 + 0.5**2 + 0.5**2 + 1.5**2) / 16, 3)
 
 
 def test_the_clusters_of_the_sparsest_metric_decide_for_a_mean_of_metrics() -> None:

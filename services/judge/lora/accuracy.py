@@ -1,7 +1,7 @@
 """Judges against people, as in the paper's Table 3: how often a judge hits a human rating or is at most one off."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -14,12 +14,12 @@ from esrp.metrics import METRIC_IDS, SCORES
 from esrp.stats import Interval, Rating, Ratings
 from esrp.stats.agreement import quadratic_kappa
 from esrp.stats.bootstrap import key, resampled
-from esrp.stats.intervals import CONFIDENCE, intervals, mean_of
-from esrp.stats.ratings import Floats, Units
+from esrp.stats.intervals import intervals, mean_of
+from esrp.stats.ratings import DIFFERENCES, Floats, Span, Units
 from esrp.text import NONE, number
 
 AVERAGE = "average"
-NOTHING = 1e-9  # an interval narrower than this has no width but rounding
+HITS = Span(0.0, 1.0)
 
 
 class Row(NamedTuple):
@@ -72,20 +72,21 @@ def accuracy(judge: str, rows: Iterable[Row], given: Mapping[tuple[str, str], in
     seen = [row for row in everything if (row.dialogue, row.metric) in given]
     missing = [row for row in everything if (row.dialogue, row.metric) not in given]
 
-    def measured(of: Callable[[int], int]) -> _Measured:
-        return _Measured([row._replace(score=of(given[row.dialogue, row.metric] - row.score)) for row in seen])
+    def measured(of: Callable[[int], int], span: Span) -> _Measured:
+        return _Measured([row._replace(score=of(given[row.dialogue, row.metric] - row.score)) for row in seen], span)
 
     kappas = {
         metric: _kappa([(given[row.dialogue, metric], row.score) for row in seen if row.metric == metric])
         for metric in METRIC_IDS
     }
-    acc, soft, bias = measured(lambda by: int(by == 0)), measured(lambda by: int(abs(by) <= 1)), measured(int)
+    acc, soft = measured(lambda by: int(by == 0), HITS), measured(lambda by: int(abs(by) <= 1), HITS)
+    bias = measured(int, DIFFERENCES)
 
     def of(metrics: Sequence[str]) -> Accuracy:
         mine = [row for row in seen if row.metric in metrics]
         return Accuracy(
-            acc=acc.share(metrics),
-            acc_soft=soft.share(metrics),
+            acc=acc.mean(metrics),
+            acc_soft=soft.mean(metrics),
             bias=bias.mean(metrics),
             qwk=_mean([kappas[metric] for metric in metrics]),
             ratings=len(mine),
@@ -109,32 +110,17 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 class _Measured:
-    """Whole numbers of which means are taken: their units, resampled once for all metrics."""
+    """Whole numbers inside a span, of which means are taken: their units, resampled once for all metrics."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], span: Span) -> None:
         ratings = Ratings.of(Rating(*row[:5], "human", row.score) for row in rows)
-        self._units: Units = ratings.units
+        self._units: Units = replace(ratings.units, span=span)
         self._resamples: Floats = resampled(self._units, key(ratings.sha256))
 
     def mean(self, metrics: Sequence[str]) -> Share:
-        """The mean of the metrics' means; where no dialogue differs from another there is nothing to tell its error."""
+        """The mean of the metrics' means. All hit or all missed is no certainty: no interval is without width."""
         columns = _columns(metrics)
-        found = intervals(self._units, columns, self._resamples).dialogue
-        return Share(mean_of(self._units, columns), found if found and found.high - found.low > NOTHING else None)
-
-    def share(self, metrics: Sequence[str]) -> Share:
-        """As ``mean``, of what is 0 or 1, and so with an interval inside these.
-
-        All hit or all missed in G dialogues is no certainty: the exact binomial interval of G in G, or 0 in G.
-        """
-        found = self.mean(metrics)
-        if found.interval is not None:
-            return Share(found.mean, Interval(max(found.interval.low, 0.0), min(found.interval.high, 1.0)))
-        least = int((self._units.counts[:, _columns(metrics)] > 0).sum(axis=0).min(initial=len(self._units)))
-        if found.mean not in (0.0, 1.0) or least < 2:
-            return found
-        apart = 1 - ((1 - CONFIDENCE) / 2) ** (1 / least)
-        return Share(found.mean, Interval(1 - apart, 1.0) if found.mean else Interval(0.0, apart))
+        return Share(mean_of(self._units, columns), intervals(self._units, columns, self._resamples).dialogue)
 
 
 def _columns(metrics: Sequence[str]) -> list[int]:
