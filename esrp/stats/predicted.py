@@ -12,7 +12,7 @@ from esrp.metrics import METRIC_IDS, columns_of
 from esrp.stats.estimates import Estimate, joint
 from esrp.stats.looks import level
 from esrp.stats.ratings import Floats
-from esrp.stats.unseen import STEP, unseen_share
+from esrp.stats.unseen import STEP, room_below, unseen_share
 
 POWER = 0.80
 MOST = 1_000_000  # dialogues: what needs more is out of reach
@@ -56,10 +56,10 @@ def needed(
     ``metrics``: the nine differences, shrunk towards their mean (Efron and Morris 1975); what is not made of them is
     taken as it was seen. More dialogues are of the same kind: pairs, not replicates. ``fractions``: looks until now.
     """
-    ahead = _Ahead(endpoints, metrics, dialogues, most, alpha, fractions)
     low, high = dialogues, most or MOST
     if high <= low:
         return Needed(None, 0.0)
+    ahead = _Ahead(endpoints, metrics, dialogues, most, alpha, fractions)
     if (chance := ahead.chance(high)) < POWER:
         return Needed(None, chance)
     while high - low > 1:
@@ -125,11 +125,11 @@ class _Ahead:
         assert found.se is not None and found.mean is not None and found.seen is not None
         times = self._dialogues / at
         by_t = float(stdtrit(found.degrees, 1 - one_sided)) * found.se * math.sqrt(times)
+        share = unseen_share(np.array(found.seen.n / times), one_sided)
         if below:
-            reach = found.mean - max(found.seen.span.low, float(found.seen.low) - STEP)
-        else:
-            reach = min(found.seen.span.high, float(found.seen.high) + STEP) - found.mean
-        return max(by_t, reach * float(unseen_share(np.array(found.seen.n / times), one_sided)))
+            return room_below(found.mean, by_t, found.seen, share)
+        reach = min(found.seen.span.high, float(found.seen.high) + STEP) - found.mean
+        return max(by_t, reach * float(share))
 
     def _level(self, at: int, alpha: float) -> float:
         if self._most is None:
