@@ -1,17 +1,20 @@
-"""What a comparison can show, before anything is spent and after it was inconclusive (STATISTICS 6)."""
+"""What a comparison can show, before anything is spent (STATISTICS 6, D)."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
 from esrp.metrics import METRIC_IDS
-from esrp.stats.ratings import Floats
+from esrp.stats.normal import root, standard_normal
+from esrp.stats.ratings import DIFFERENCES, Floats, Units
+from esrp.stats.unseen import ROOM, STEP, unseen_share
 
 CONFIDENCE = 0.95  # one-sided
 POWER = 0.80
 WIDEST = 4.0  # no two means on a scale from 1 to 5 are further apart
+FEWEST = 60  # pairs that two runs share: below it the SDs are assumed
 MOST = 10_000_000  # dialogues: what needs more is out of reach
 
 # Assumptions, not estimates: no ratings of a paired study are published. The SDs are those of the simulated study whose
@@ -32,28 +35,66 @@ class Detectable:
     """The smallest margins at which a bot as good as its baseline passes with 80 % power, one-sided 5 %.
 
     ``overall``: a policy with a margin on the overall score alone; ``metrics``: one with the same margin on all nine
-    metrics and overall, every one of which has to clear it.
+    metrics and overall, every one of which has to clear it. ``assumed``: the SDs are not those of runs of this suite.
     """
 
     overall: float
     metrics: float
+    assumed: bool = True
 
 
-def detectable(dialogues: int, *, scenarios: int | None = None) -> Detectable:
-    """What so many dialogues of each bot can show, spread evenly over ``scenarios``.
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """How paired differences of two runs vary: metrics × metrics, among scenarios and within them; ``low``: the least.
 
-    The SDs of paired differences and their correlation are *assumed* (see above): they are those of the simulation
-    that reproduces the paper's Table 1 and its intervals. Without ``scenarios``: 20 dialogues a scenario and many of
+    ``pairs`` and ``scenarios`` that both runs have.
+    """
+
+    among: Floats
+    within: Floats
+    low: Floats
+    pairs: int
+    scenarios: int
+
+
+def observed(differences: Units) -> Spread | None:
+    """What two runs of a suite show of the spread of their differences, by analysis of variance over scenarios.
+
+    ``differences`` as ``paired``. ``None`` under 60 pairs that have all nine metrics, or where no scenario has two.
+    """
+    whole = differences.counts.all(axis=1)
+    values = (differences.sums[whole] / differences.scale).astype(np.float64)
+    _, cluster, size = np.unique(differences.scenario[whole], return_inverse=True, return_counts=True)
+    n, groups = len(values), len(size)
+    if n < FEWEST or groups < 2 or n == groups:
+        return None
+    means = np.zeros((groups, values.shape[1]))
+    np.add.at(means, cluster, values)
+    means /= size[:, None]
+    inner, outer = values - means[cluster], (means - values.mean(axis=0)) * np.sqrt(size)[:, None]
+    within, between = inner.T @ inner / (n - groups), outer.T @ outer / (groups - 1)
+    usual = (n - float((size**2).sum()) / n) / (groups - 1)
+    return Spread(_positive((between - within) / usual), within, values.min(axis=0), n, groups)
+
+
+def detectable(pairs: int, *, scenarios: int | None = None, spread: Spread | None = None) -> Detectable:
+    """What so many (character, scenario) pairs of each bot can show, spread evenly over ``scenarios``.
+
+    Replicates are no new pairs and count for nothing. Where two runs were played, the SDs are theirs (``spread``). Else
+    those of paired differences and their correlation are *assumed* (see above): they are those of the simulation that
+    reproduces the paper's Table 1 and its intervals. Without ``scenarios``: 20 dialogues a scenario and many of
     them. The common part of a scenario's dialogues is taken as if there were at least 20 of them: that is cautious for
     a sample. Nothing is above 4, the widest difference there is: fewer than two scenarios show nothing.
     """
-    clusters = math.inf if scenarios is None else min(scenarios, dialogues)
-    if dialogues < 2 or clusters < 2:
-        return Detectable(WIDEST, WIDEST)
-    together = TOGETHER if scenarios is None else max(TOGETHER, dialogues / clusters)
+    clusters = math.inf if scenarios is None else min(scenarios, pairs)
+    if pairs < 2 or clusters < 2:
+        return Detectable(WIDEST, WIDEST, spread is None)
+    if spread is not None:
+        return _observed(spread, pairs, min(clusters, spread.scenarios if scenarios is None else clusters))
+    together = TOGETHER if scenarios is None else max(TOGETHER, pairs / clusters)
     critical = _critical(CONFIDENCE, clusters)
-    overall = _sd(np.array([OVERALL_SD]), np.array([OVERALL_CLUSTERED_SD]), together) / math.sqrt(dialogues)
-    metrics = _sd(METRIC_SDS, METRIC_CLUSTERED_SDS, together) / math.sqrt(dialogues)
+    overall = _sd(np.array([OVERALL_SD]), np.array([OVERALL_CLUSTERED_SD]), together) / math.sqrt(pairs)
+    metrics = _sd(METRIC_SDS, METRIC_CLUSTERED_SDS, together) / math.sqrt(pairs)
     return Detectable(
         overall=min(WIDEST, float((critical + ndtri(POWER)) * overall[0])),
         metrics=_smallest(metrics, critical),
@@ -77,19 +118,32 @@ def needed_dialogues(margin: float, *, scenarios: int | None = None) -> int | No
     return high
 
 
-def deciding_dialogues(
-    distance: float, se: float, dialogues: int, *, clusters: int, confidence: float = CONFIDENCE
-) -> int | None:
-    """How many dialogues would show with 80 % power that an estimate is on its side of a threshold.
+def _observed(spread: Spread, pairs: int, scenarios: float) -> Detectable:
+    """Of all ten endpoints the one that misses its bound most decides: the 80 % quantile of that over draws.
 
-    ``distance`` from the threshold and ``se`` were seen with ``dialogues`` in ``clusters`` scenarios, and are taken
-    for the truth; more dialogues of the same kind shrink the standard error as 1/√n. ``None``: out of reach.
+    The bound is the gate's: Student's, with what so few dialogues cannot exclude (``unseen.room_below``).
     """
-    if distance == 0:
-        return None
-    times = (((_critical(confidence, clusters) + ndtri(POWER)) * se) / abs(distance)) ** 2
-    needed = math.ceil(dialogues * times) if times < MOST else MOST + 1
-    return needed if needed <= MOST else None
+    weights = np.vstack([np.eye(len(METRIC_IDS)), np.full((1, len(METRIC_IDS)), 1 / len(METRIC_IDS))])
+    covariance = weights @ (spread.among / scenarios + spread.within / pairs) @ weights.T
+    normal, chi = np.split(standard_normal(len(weights) + 1), [len(weights)], axis=1)
+    drawn = normal @ root(covariance)
+    degrees = scenarios - 1
+    seen_as = np.sqrt(chdtri(degrees, ndtr(-chi)) / degrees)  # how far a standard error is from what it estimates
+    errors = _critical(CONFIDENCE, scenarios) * np.sqrt(np.diag(covariance)) * seen_as
+    share = float(unseen_share(np.array(pairs), 1 - CONFIDENCE))
+    held = np.minimum(-DIFFERENCES.low * share, errors * (1 + ROOM / 2))
+    near = (STEP - np.minimum(weights @ spread.low, 0.0)) * share
+    missed = np.maximum(np.maximum(errors, held), near) - drawn
+    margins = np.quantile(missed[:, -1], POWER), np.quantile(missed.max(axis=1), POWER)
+    overall, metrics = (min(WIDEST, float(margin)) for margin in margins)
+    return Detectable(overall, metrics, assumed=False)
+
+
+def _positive(covariance: Floats) -> Floats:
+    """The nearest matrix that can be a covariance."""
+    half = root(covariance)
+    nearest: Floats = half.T @ half
+    return nearest
 
 
 def _critical(confidence: float, clusters: float) -> float:

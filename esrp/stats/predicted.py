@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
 from esrp.metrics import METRIC_IDS, columns_of
 from esrp.stats.estimates import Estimate, joint
 from esrp.stats.looks import level
+from esrp.stats.normal import root, standard_normal
 from esrp.stats.ratings import Floats
 from esrp.stats.unseen import STEP, room_below, unseen_share
 
 POWER = 0.80
 MOST = 1_000_000  # dialogues: what needs more is out of reach
-DRAWS = 4096  # of the normal that predicts: a chance of 80 % is known to 0.6 points
 NEAR = 1e-12  # a variance between metrics that stands for none
 
 
@@ -94,13 +94,13 @@ class _Ahead:
             self._mean[:of], self._posterior[:of, :of] = shrunk(self._seen[:of], self._covariance[:of, :of])
             self._posterior[:of, of:] = self._posterior[of:, :of] = 0.0
         self._weights = _weights(endpoints, len(base) - len(others), len(base))
-        self._normal = _normal(len(base))
+        self._normal = standard_normal(len(base))
 
     def chance(self, at: int) -> float:
         """That of a decision with so many dialogues."""
         f = self._dialogues / at
         covariance = (1 - f) ** 2 * self._posterior + f * (1 - f) * self._covariance
-        drawn = f * self._seen + (1 - f) * self._mean + self._normal @ _root(covariance)
+        drawn = f * self._seen + (1 - f) * self._mean + self._normal @ root(covariance)
         differences = drawn @ self._weights.T
         return float((self._passes(differences, at) | self._fails(differences, at)).mean())
 
@@ -170,18 +170,3 @@ def _weights(endpoints: Sequence[Open], metrics: int, base: int) -> Floats:
             weights[row, place] = 1.0
             place += 1
     return weights
-
-
-def _root(covariance: Floats) -> Floats:
-    """A matrix whose square, as Rᵀ·R, is the covariance."""
-    values, vectors = np.linalg.eigh(covariance)
-    root: Floats = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-    return root
-
-
-def _normal(columns: int) -> Floats:
-    """Independent standard normals, draws × columns, always the same: from raw words, which are stable (NEP 19)."""
-    words = np.random.Philox(key=1986).random_raw(DRAWS * columns)
-    uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
-    normal: Floats = ndtri(uniform).reshape(DRAWS, columns)
-    return normal

@@ -16,6 +16,7 @@ from esrp.stats.calibration import calibrations
 from esrp.stats.diversity import BatchRating, rated_diversity
 from esrp.stats.evidence import Evidence
 from esrp.stats.gate import Rule, Terms, Verdict, decide
+from esrp.stats.unseen import ROOM
 from tests.stats.builders import crossed, noisy, rating
 
 C, S = 6, 10
@@ -73,9 +74,10 @@ def test_the_bound_is_the_one_sided_lower_bound_clustered_by_scenario() -> None:
         (rule(found, "overall"), difference.difference, difference.se),
         (rule(found, "overall", "floor"), score.mean, score.se),
     ):
-        assert mean is not None and se is not None
+        assert mean is not None and se is not None and seen.bound is not None
         assert seen.estimate == mean
-        assert seen.bound == pytest.approx(mean - float(t.ppf(0.95, S - 1)) * se, abs=1e-12)
+        by_t = float(t.ppf(0.95, S - 1)) * se
+        assert by_t - 1e-12 <= mean - seen.bound <= (1 + ROOM) * by_t  # 60 dialogues leave room
 
 
 def test_two_perfect_dialogues_decide_nothing() -> None:
@@ -325,7 +327,8 @@ def test_calibrated_numbers_are_those_of_the_report() -> None:
     assert calibrated is not None and calibrated.se is not None
     seen = rule(found, "overall", "floor")
     assert seen.estimate == calibrated.mean
-    assert seen.bound == pytest.approx(calibrated.mean - float(t.ppf(0.95, calibrated.clusters - 2)) * calibrated.se)
+    by_t = float(t.ppf(0.95, calibrated.clusters - 2)) * calibrated.se
+    assert seen.bound is not None and by_t - 1e-12 <= calibrated.mean - seen.bound <= (1 + ROOM) * by_t
 
 
 def test_calibrated_means_that_are_not_there_are_an_error_when_named() -> None:

@@ -4,17 +4,24 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import norm
 
+from esrp.metrics import METRIC_IDS, columns_of
+from esrp.stats import Rating, Ratings
+from esrp.stats.estimates import estimate
+from esrp.stats.paired import paired
 from esrp.stats.power import (
     CORRELATION,
     METRIC_CLUSTERED_SDS,
     OVERALL_CLUSTERED_SD,
     Detectable,
-    deciding_dialogues,
     detectable,
     needed_dialogues,
+    observed,
 )
+from esrp.stats.ratings import Units
+from tests.stats.builders import crossed
 
 
 @pytest.mark.parametrize(("dialogues", "metrics"), [(900, 0.10), (3600, 0.05), (225, 0.20), (120, 0.27)])
@@ -65,14 +72,51 @@ def test_fewer_scenarios_show_less() -> None:
     assert margins == sorted(margins)
 
 
-def test_an_estimate_twice_as_far_from_its_threshold_needs_a_quarter_of_the_dialogues() -> None:
-    near = deciding_dialogues(0.05, 0.05, 1200, clusters=60)
-    far = deciding_dialogues(0.10, 0.05, 1200, clusters=60)
-    assert near is not None and far is not None
-    assert near == pytest.approx(1200 * (1.6711 + 0.8416) ** 2, abs=1)
-    assert far == pytest.approx(near / 4, abs=1)
+def as_rated(scores: NDArray[np.int64]) -> list[Rating]:
+    return crossed(scores.shape[0], scores.shape[1], lambda c, s, m: int(scores[c, s, m]))
 
 
-def test_an_estimate_on_its_threshold_is_never_decided() -> None:
-    assert deciding_dialogues(0, 0.05, 1200, clusters=60) is None
-    assert deciding_dialogues(1e-9, 0.05, 1200, clusters=60) is None
+def study(seed: int, *, shift: float = 0.0, characters: int = 20, scenarios: int = 20) -> Units:
+    """Paired differences of two equal bots with a part that a scenario's dialogues share."""
+    random = np.random.default_rng(seed)
+    latent = [
+        3.6 + shift * n + random.normal(0, 0.3, (1, scenarios, 9)) + random.normal(0, 0.8, (characters, scenarios, 9))
+        for n in range(2)
+    ]
+    rows = [as_rated(np.clip(np.rint(part), 1, 5).astype(int)) for part in latent]
+    return paired(Ratings.of(rows[0]).units, Ratings.of(rows[1]).units)
+
+
+def test_two_runs_show_how_their_differences_vary_among_scenarios_and_within() -> None:
+    found = observed(study(1))
+    assert found is not None
+    assert (found.pairs, found.scenarios) == (400, 20)
+    assert np.diag(found.within).mean() == pytest.approx(2 * (0.64 + 1 / 12), rel=0.12)
+    assert np.diag(found.among).mean() == pytest.approx(2 * 0.09, rel=0.4)
+
+
+def test_under_60_shared_pairs_the_sds_are_assumed() -> None:
+    assert observed(study(1, characters=2, scenarios=29)) is None
+    assert observed(study(1, characters=2, scenarios=30)) is not None
+    assert detectable(240, scenarios=60).assumed
+
+
+def test_what_was_observed_is_what_an_equal_bot_then_passes_with_80_percent() -> None:
+    """Each of 60 pairs of studies is held to the margin that the pair before it named."""
+    passed, before = 0, observed(study(0))
+    for seed in range(1, 121):
+        assert before is not None
+        margin = detectable(400, scenarios=20, spread=before)
+        assert not margin.assumed and margin.overall < margin.metrics
+        units = study(seed)
+        bounds = [estimate(units, columns_of(name)).bound(0.05) for name in (*METRIC_IDS, "overall")]
+        passed += all(bound is not None and bound > -margin.metrics for bound in bounds)
+        before = observed(units)
+    assert 0.68 <= passed / 120 <= 0.90  # 80 % and three standard errors
+
+
+def test_more_pairs_show_more() -> None:
+    spread = observed(study(3))
+    margins = [detectable(pairs, scenarios=20, spread=spread).metrics for pairs in (60, 120, 400)]
+    assert margins == sorted(margins, reverse=True)
+    assert detectable(1, scenarios=20, spread=spread) == Detectable(4, 4, assumed=False)

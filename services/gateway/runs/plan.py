@@ -221,7 +221,7 @@ def _plan(request: RunRequest, suite: Suite, recorded: Recorded | None, judges: 
         played * request.rounds, live * (request.rounds - 1), dialogues * len(request.judges) + batches, batches
     )
     tokens = estimated(request, suite, calls)
-    shown = detectable(dialogues, scenarios=min(pairs, len(suite.scenarios)))
+    shown = detectable(min(pairs, dialogues), scenarios=min(pairs, len(suite.scenarios)))
     return Plan(
         dialogues=dialogues,
         candidate_calls=calls.candidate,

@@ -1,0 +1,84 @@
+"""Rare disasters: how often a dialogue is as bad as can be, and which dialogues are the worst (STATISTICS H)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from esrp.metrics import METRIC_IDS
+from esrp.stats.exact import ALPHA, ExactShare, clean_dialogues, exact_share, held_to_ceiling
+from esrp.stats.ratings import Floats, Integers, Ratings
+
+WORST = 5
+LOWEST, LOW = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Low:
+    """Of one metric: the dialogues rated 1, and those rated 2 or less; a panel's mean is rounded down."""
+
+    lowest: ExactShare
+    low: ExactShare
+
+
+@dataclass(frozen=True, slots=True)
+class Disasters:
+    """By metric, and of dialogues in which ``any`` metric is 1. ``worst``: dialogues, the lowest mean first."""
+
+    metrics: dict[str, Low]
+    any: ExactShare
+    worst: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """Whether disasters are as rare as they must be; ``needed`` dialogues without one would show it."""
+
+    name: str
+    found: ExactShare
+    ceiling: float
+    outcome: Literal["pass", "fail", "inconclusive"]
+    needed: int | None
+
+
+def disasters(ratings: Ratings, *, worst: int = WORST) -> Disasters:
+    """Of one run by one kind of rater; a dialogue that nobody rated is in no share."""
+    means = _means(ratings)
+    floors = np.floor(means + 1e-9)
+    by_metric = zip(METRIC_IDS, floors.T, strict=True)
+    return Disasters(
+        metrics={
+            name: Low(_share(given, LOWEST), _share(given, LOW))
+            for name, given in zip(METRIC_IDS, floors.T, strict=True)
+        },
+        any=_share(np.fmin.reduce(floors, axis=1), LOWEST),
+        worst=_worst(ratings.levels["dialogue"], means, worst),
+    )
+
+
+def held_to(ceiling: float, found: ExactShare, *, name: str = "disaster", alpha: float = ALPHA) -> Ceiling:
+    """A share against its ceiling, one-sided at ``alpha`` either way. 0.01 takes 299 clean dialogues."""
+    outcome = held_to_ceiling(found.count, found.n, ceiling, alpha=alpha)
+    return Ceiling(name, found, ceiling, outcome, clean_dialogues(ceiling, alpha=alpha))
+
+
+def _means(ratings: Ratings) -> Floats:
+    """Each dialogue's mean rating on each metric, ``nan`` where there is none."""
+    counts: Integers = ratings.dialogues
+    place = ratings.codes["dialogue"] * len(METRIC_IDS) + ratings.codes["metric"]
+    sums = np.bincount(place, weights=ratings.score, minlength=counts.size).reshape(counts.shape)
+    means: Floats = np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
+    return means
+
+
+def _share(scores: Floats, at_most: int) -> ExactShare:
+    """Of those that are not ``nan``."""
+    return exact_share(int((scores <= at_most).sum()), int((~np.isnan(scores)).sum()))
+
+
+def _worst(names: Sequence[str], means: Floats, most: int) -> tuple[str, ...]:
+    """By the mean of the metrics that were rated, then by the lowest of them, then by name."""
+    rated = np.flatnonzero(~np.isnan(means).all(axis=1)).tolist()
+    keys = sorted((float(np.nanmean(means[row])), float(np.nanmin(means[row])), names[row]) for row in rated)
+    return tuple(name for _, _, name in keys[:most])
