@@ -37,7 +37,7 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
         StoreRatings: coalesced(partial(store_ratings, resources), at_once=TAKEN_OVER_AT_ONCE),
         SummariseRun: partial(summarise_run, resources),
         MeasureAgreement: partial(kept.agree, resources),
-        MeasureJudges: partial(measure.measure_judges, resources),
+        MeasureJudges: partial(measure.measure_judges, resources, anyway=False),
     }
 
 
