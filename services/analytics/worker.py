@@ -38,7 +38,7 @@ def handlers(resources: Resources) -> Mapping[type[Job], Handler]:
         CountReplies: coalesced(partial(kept.count, resources)),
         SummariseRun: partial(summarise_run, resources),
         MeasureAgreement: partial(kept.agree, resources),
-        MeasureJudges: partial(measure.measure_judges, resources),
+        MeasureJudges: partial(measure.measure_judges, resources, anyway=False),
     }
 
 

@@ -182,6 +182,22 @@ async def test_measuring_twice_changes_nothing_but_when(world: World) -> None:
     assert documents[0] == documents[1] and json.loads(documents[0])["human"]["runs"] == 1
 
 
+async def test_bells_that_rang_while_judges_were_measured_measure_nothing_again(world: World) -> None:
+    resources = judging(world, JUDGE)
+    run = await run_judged_by(world, JUDGE)
+    await world.judge_all(run)
+    await work(resources)
+    await world.send(csv(world.rows(run, 3, "p1")))
+    measure = handlers(resources)[MeasureJudges]
+    await measure(TENANT)
+    at = await world.db.fetchval("SELECT measured_at FROM analytics.judge_measures")
+    await asyncio.gather(*(measure(TENANT) for _ in range(3)))
+    assert await world.db.fetchval("SELECT measured_at FROM analytics.judge_measures") == at
+    await world.send(csv(world.rows(run, 3, "p2")))
+    await measure(TENANT)
+    assert await world.db.fetchval("SELECT measured_at FROM analytics.judge_measures") > at
+
+
 async def test_what_was_read_earlier_does_not_replace_what_was_read_later(world: World) -> None:
     resources = judging(world, JUDGE)
     await measure_judges(resources, TENANT)

@@ -26,12 +26,17 @@ from services.work.cards import rated_as_now
 log = structlog.get_logger()
 
 
-async def measure_judges(resources: Resources, tenant_id: UUID) -> None:
-    """Measure every configured judge by the tenant's ratings, and keep that. Running it twice changes nothing."""
+async def measure_judges(resources: Resources, tenant_id: UUID, *, anyway: bool = True) -> None:
+    """Measure every configured judge by the tenant's ratings, and keep that. Running it twice changes nothing.
+
+    Unless ``anyway``, it is done where ratings have changed since: bells that rang meanwhile cost nothing.
+    """
     judges = [judge.model_copy(update={"api_key": None}) for judge in resources.settings.judges]
     async with resources.figures.slot(patient=True) as do:
         async with resources.engine.begin() as tx:
             begun = await store.begin(tx, tenant_id)
+            if begun.since is None and not anyway:
+                return
             drawn = await store.drawn(tx, tenant_id, [judge.name for judge in judges])
         documents = await unless_too_much(do(_measured, judges, drawn)) or {}
     async with resources.engine.begin() as tx:

@@ -18,10 +18,11 @@ Asked = Literal["auto", "judge", "human"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The groups that are asked for: so many from a place on, in their order."""
+    """The groups that are asked for: so many from a place on, in their order; ``following`` names the next page."""
 
     start: int = 0
     limit: int = MOST_GROUPS
+    following: str | None = None
 
     def of(self, names: Iterable[str]) -> list[str]:
         """Those of the names that are on it."""
@@ -60,7 +61,7 @@ def breakdown(
         raters=kind,
         groups={label: scored(scores) for label, scores in found.groups.items()},
         count=found.count,
-        next_cursor=None,
+        next_cursor=page.following if page.start + page.limit < found.count else None,
         method=method(found.seed),
     )
 
