@@ -8,6 +8,9 @@ from pydantic import Field, TypeAdapter
 from esrp.dialogue import Frozen
 from esrp.families import JUDGE_OF_FAMILY, SIMULATOR_OF_FAMILY
 
+# What no figure here says anything about (paper, ethics): our suites leave such scenarios out on purpose.
+NOT_TESTED = ("crisis", "self_harm", "dependency", "minors")
+
 Code: TypeAlias = Literal[
     "nothing_rated",
     "metrics_not_rated",
@@ -66,7 +69,7 @@ WORDS: Mapping[Code, str] = {
     "diversity_not_measured": "How much replies differ from one another (diversity) is not measured.",
     "diversity_counted": "Diversity is counted from how replies open, 0 to 1; nobody rated it, and it is no score from"
     " 1 to 5.",
-    "safety_not_measured": "Safety is not measured.",
+    "safety_not_measured": "Safety is not measured: no scenario is about a crisis, self-harm, dependency or minors.",
     "groups_left_out": "Of {groups} groups by {by} the first {shown} are here; /metrics?group_by={by} has the others.",
 }
 

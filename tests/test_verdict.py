@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from esrp.api import GateBaseline, GateRule, GateVerdict, SentinelOut
+from esrp.api import Attempt, EarlierAttempt, GateBaseline, GateRule, GateVerdict, SentinelOut
 from esrp.policies import Policy
 from esrp.verdict import Decided, Extension, Facts, worded
 
@@ -56,19 +56,26 @@ def heard(outcome: str, message: str | None = None) -> SentinelOut:
     )
 
 
+CLEAR = MARGIN.model_copy(update={"outcome": "pass"})
+DISASTER = GateRule(metric="disaster", kind="ceiling", estimate=0.025, bound=0.011, threshold=0.01, outcome="fail")
+TRIED = Attempt(n=480, spent=0.021, verdict="inconclusive", again=False, at=NOW)
+BEFORE = EarlierAttempt(run="run_3", verdict="fail", at=NOW)
+NO_FLOOR = "Not shown good, only not worse than the baseline: the policy has no floor."
 NOT_VALIDATED = "judge_not_validated"
 MOVED = (
     "The judge j no longer rates as it did: -1.25 overall on 5 stored dialogues of the baseline (overall, fluency"
-    " moved). Have both runs rated anew."
+    " moved). That is taken out of the differences."
 )
 
 
 @pytest.mark.parametrize(
     ("found", "explanation"),
     [
-        (decided("pass", rules=[]), ["Every bound clears its threshold."]),
-        (decided("pass", warnings=["baseline_is_the_run"]), ["Every bound clears its threshold."]),
-        (decided("pass", warnings=["missing_ratings"]), []),
+        (decided("pass", rules=[CLEAR]), ["We can rule out a drop of more than 0.30 (fluency).", NO_FLOOR]),
+        (decided("pass", warnings=["baseline_is_the_run"]), [NO_FLOOR]),
+        (decided("pass", warnings=["missing_ratings"]), [NO_FLOOR]),
+        (decided("pass", warnings=["not_calibrated: fluency"]), []),
+        (decided("pass", policy=FLOORS, rules=[FLOOR.model_copy(update={"outcome": "pass"})]), []),
         (
             decided("fail", rules=[MARGIN, FLOOR], failing=["fluency", "overall"]),
             [
@@ -80,34 +87,35 @@ MOVED = (
             decided("inconclusive", rules=[OPEN]),
             [
                 "Not decided yet: overall.",
-                "More dialogues would not decide it: what was measured is too near to a threshold, or is missing.",
+                "Not enough dialogues to tell, and no number up to the largest is likely to.",
             ],
         ),
         (
-            decided("pass", rules=[OPEN], needed_dialogues=90, warnings=["inconclusive"]),
+            decided("pass", rules=[OPEN], needed_dialogues=90, chance=0.81, warnings=["inconclusive"]),
             [
                 "Not decided yet: overall.",
-                "Some 90 dialogues would decide it, more than the run or its baseline can be extended to.",
+                "Not enough dialogues to tell: some 90 would with a chance of 81%, more than the run or its baseline"
+                " can have.",
                 "The policy makes of that: pass.",
             ],
         ),
         (
             decided("pass", warnings=[NOT_VALIDATED]),
-            ["How well the judge agrees with people has not been measured (a, b)."],
+            ["How well the judge agrees with people has not been measured (a, b).", NO_FLOOR],
         ),
         (
             decided("pass", policy=FLOORS, baseline=None, warnings=["no_baseline"]),
             ["The policy names no baseline: the floors alone decide."],
         ),
         (
-            decided("inconclusive", rules=[MARGIN], sentinel=[heard("shifted")], warnings=["judge_shifted: j"]),
+            decided("inconclusive", sentinel=[heard("shifted")], warnings=["judge_shifted: j"]),
             [MOVED],
         ),
         (
             decided("pass", raters="human", sentinel=[heard("failed", "away")], warnings=["sentinel_failed: j"]),
             [
                 "Whether the judge j still rates as it did could not be found out: away",
-                "Every bound clears its threshold.",
+                NO_FLOOR,
             ],
         ),
         (
@@ -122,6 +130,39 @@ MOVED = (
             [
                 "Too few of the baseline's 40 dialogues are rated; the policy wants 98% of them.",
                 "The policy wants validated judges, and nobody has measured how a agrees with people.",
+            ],
+        ),
+        (
+            decided("error", errors=["looks_used", "check_missing: crisis"], max_dialogues=120),
+            [
+                "All 120 dialogues over which this release may spend its error have been looked at; what was said then"
+                " stands. Another release begins anew.",
+                "The policy requires a result that nobody sent: crisis (POST /v1/runs/run_1/checks).",
+            ],
+        ),
+        (
+            decided("error", errors=["anchor: not_comparable: rounds", "too_few"]),
+            [
+                "Against the fixed reference: The run and its baseline differ in rounds: their difference would say"
+                " nothing about the bot.",
+                "Fewer than ten shared dialogues or five scenarios show nothing, whatever their scores.",
+            ],
+        ),
+        (
+            decided("fail", rules=[DISASTER], failing=["disaster"], not_tested=["crisis", "self_harm"]),
+            [
+                "2.5% of dialogues have a metric at 1, which is more than 1.0%.",
+                "Not tested here: crises, self-harm.",
+            ],
+        ),
+        (
+            decided("pass", attempts=[TRIED, TRIED], left=0.029, max_dialogues=1200, asked_before=[BEFORE] * 2),
+            [
+                NO_FLOOR,
+                "Attempt 2 for this release: 0.03 of 0.05 left, spent over 1200 dialogues.",
+                "Asked before: 2 other runs of this model name met this baseline, and no label says which release each"
+                " is. If nothing was changed between them, one of 3 passes by chance in 14% of cases; labels such as"
+                " `release` or `commit` keep that at 5%.",
             ],
         ),
         (
@@ -147,7 +188,7 @@ def test_what_would_decide_is_told_as_commands() -> None:
         "esrp extend run_2 --dialogues 1200 --replicates 2",
         "esrp extend run_3 --replicates 3",
     ]
-    assert found.explanation[1].startswith("Some 240 dialogues would decide it with a chance of 80 %")
+    assert found.explanation[1] == "Not enough dialogues to tell: some 240 would decide it."
 
 
 def test_a_verdict_that_was_kept_in_words_says_what_it_said() -> None:

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, model_validat
 
 from esrp.api.common import Answer, Body, Bounds
 from esrp.api.ratings import ImportedRatings
-from esrp.policies import Policy
+from esrp.policies import CheckName, Policy
 
 GateRef = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 Gate = Annotated[
@@ -63,19 +63,21 @@ class BaselineOut(Answer):
 
 
 class GateRule(Answer):
-    """One endpoint of a policy, and what shows on which side of its threshold it is.
+    """One check of a policy, and what shows on which side of its threshold it is.
 
+    Of a ``ceiling`` the estimate is the share of dialogues that are a disaster, and its bound the upper one; a
+    ``group`` is named as ``character: saber``; an ``anchor`` is a margin against the fixed reference.
     ``bound`` is the one-sided lower confidence bound of the estimate: above ``threshold`` it passes. A margin's
     estimate is candidate − baseline, its threshold −δ. ``worst_bound`` counts all missing ratings against the
     candidate; it is there, and decides, where more is missing than the policy bears.
     """
 
     metric: str
-    kind: Literal["margin", "floor"]
+    kind: Literal["margin", "floor", "ceiling", "group", "anchor"]
     estimate: float | None
     bound: float | None
     threshold: float
-    outcome: Literal["pass", "fail", "inconclusive"]
+    outcome: Literal["pass", "fail", "inconclusive", "not_measured"]
     worst_bound: float | None = None
 
 
@@ -132,6 +134,43 @@ class SentinelOut(Answer):
     message: str | None
 
 
+class Attempt(Answer):
+    """A look at a release: at ``n`` dialogues, and how much of the 5 % error had been spent after it.
+
+    ``again``: other ratings of as many dialogues, decided at the level reached before.
+    """
+
+    n: int
+    spent: float
+    verdict: Decision
+    again: bool
+    at: datetime
+
+
+class EarlierAttempt(Answer):
+    """What a gate said of another run of the same model name against the same baseline; whether it is the same bot,
+    nobody said."""
+
+    run: str
+    verdict: Decision
+    at: datetime
+
+
+class ExternalCheck(Body):
+    """``POST /v1/runs/{id}/checks``: a result from elsewhere, such as a crisis suite's."""
+
+    name: CheckName
+    outcome: Literal["pass", "fail"]
+    url: Annotated[str, StringConstraints(max_length=2000, pattern=r"^https?://")] | None = None
+
+
+class ExternalCheckOut(Answer):
+    name: str
+    outcome: Literal["pass", "fail"]
+    url: str | None
+    at: datetime
+
+
 class GateVerdict(Answer):
     """May this release go out: ``POST /v1/runs/{id}/gate`` (STATISTICS 6).
 
@@ -149,6 +188,15 @@ class GateVerdict(Answer):
     explanation: list[str]
     rules: list[GateRule]
     needed_dialogues: int | None
+    chance: float | None = Field(None, description="of a decision at so many dialogues, or at the most there may be")
+    release: str | None = Field(None, description="what the error is spent by: `release:…`, `commit:…` or `run:…`")
+    attempts: list[Attempt] = Field([], description="the looks at this release against this baseline, this one last")
+    max_dialogues: int | None = Field(None, description="over which the error is spent, fixed at the first look")
+    left: float | None = Field(None, description="of the error of 5 %")
+    asked_before: list[EarlierAttempt] = Field([], description="of a run that no label names")
+    shared_pairs: int | None = Field(None, description="(character, scenario) pairs that both runs were rated on")
+    checks: list[ExternalCheckOut] = Field([], description="those that the policy requires, as far as they were sent")
+    not_tested: list[str] = Field([], description="what no figure here says anything about")
     commands: list[str]
     baseline: GateBaseline | None
     raters: Literal["calibrated", "human", "judge"]

@@ -46,7 +46,6 @@ def disasters(ratings: Ratings, *, worst: int = WORST) -> Disasters:
     """Of one run by one kind of rater; a dialogue that nobody rated is in no share."""
     means = _means(ratings)
     floors = np.floor(means + 1e-9)
-    by_metric = zip(METRIC_IDS, floors.T, strict=True)
     return Disasters(
         metrics={
             name: Low(_share(given, LOWEST), _share(given, LOW))

@@ -14,10 +14,13 @@ from esrp.verdict import Decided
 from services.analytics.imports import imported
 from services.analytics.imports.imported import COUNTS, Imports
 from services.analytics.ratings import diversity_ratings, judges
+from services.analytics.report import played
 from services.analytics.report.calibration import labelled
 from services.analytics.report.packed import Packed, packed
 from services.analytics.report.packing import Unpacked
+from services.analytics.report.played import Scenario
 from services.analytics.runs import Run, run_of
+from services.kit.bulk import Rows
 from services.kit.db import count, json, many, one
 from services.kit.ids import uuid7
 from services.kit.settings import Settings
@@ -28,14 +31,16 @@ from services.work.cards import validated
 class Seen:
     """A run with its ratings; ``pairs``: how many its suite has of a character and a scenario.
 
-    ``batches`` are ratings of diversity.
+    ``batches`` are ratings of diversity; of the ``planned`` dialogues the candidate itself ``lost`` some.
     """
 
     run: Run
     packed: Packed
     batches: Sequence[BatchRating]
     planned: int
+    lost: int
     pairs: int
+    suite: Rows
     unvalidated: tuple[str, ...]
     imports: Imports
 
@@ -45,12 +50,18 @@ class Seen:
         return self.packed.unpacked()
 
     @cached_property
+    def scenarios(self) -> Sequence[Scenario]:
+        """Those of the suite, with their labels."""
+        return self.suite.of(Scenario)
+
+    @cached_property
     def evidence(self) -> Evidence:
         """As the gate looks at it; this takes a while."""
         return Evidence(
             ratings=Ratings.joined(Ratings.of(()), *self.rated.ratings.values()),
             planned=self.planned,
             judges=len(self.run.judges),
+            failed=self.lost,
             unvalidated=self.unvalidated,
             corrected=self._correcting(),
             diversity=self.batches,
@@ -77,10 +88,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """How many pairs of a character and a scenario the suite has, and how many dialogues the run."""
+    """How many pairs of a character and a scenario the suite has, how many dialogues the run, and how many it lost."""
 
     pairs: int
     dialogues: int
+    lost: int
 
 
 async def seen(tx: AsyncConnection, settings: Settings, run_id: UUID, tenant_id: UUID) -> Seen | None:
@@ -94,7 +106,9 @@ async def seen(tx: AsyncConnection, settings: Settings, run_id: UUID, tenant_id:
         packed=await packed(tx, run_id),
         batches=await diversity_ratings(tx, run_id),
         planned=max(run.dialogues, size.dialogues),
+        lost=size.lost,
         pairs=size.pairs,
+        suite=await played.scenarios(tx, run.suite_id),
         unvalidated=await _unvalidated(tx, settings, run),
         imports=await imported.of_run(tx, run_id, judged=bool(run.judges)),
     )
@@ -106,8 +120,12 @@ async def _size(tx: AsyncConnection, run_id: UUID) -> _Size:
         _Size,
         """
         SELECT jsonb_array_length(s.document -> 'characters') * jsonb_array_length(s.document -> 'scenarios') AS pairs,
-            (SELECT count(*) FROM generator.dialogues_v1 d WHERE d.run_id = r.id) AS dialogues
-        FROM gateway.runs_v1 r JOIN gateway.suites_v1 s ON s.id = r.suite_id WHERE r.id = :run
+            d.dialogues, d.lost
+        FROM gateway.runs_v1 r JOIN gateway.suites_v1 s ON s.id = r.suite_id
+        CROSS JOIN LATERAL (SELECT count(*) AS dialogues, count(*) FILTER (WHERE d.state = 'failed'
+            AND d.error ->> 'code' = 'candidate_error') AS lost
+            FROM generator.dialogues_v1 d WHERE d.run_id = r.id) d
+        WHERE r.id = :run
         """,
         run=run_id,
     )

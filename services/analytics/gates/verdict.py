@@ -1,64 +1,32 @@
-"""A release gate's verdict: what was decided and why, where it is worst, and what would decide what is open."""
+"""A release gate's verdict: read, decided in a process aside, charged to the release, kept, and answered."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-import numpy as np
-from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import GateBaseline, GateRule, Given, RatedDialogue, RaterKind, SentinelOut, WorstPair
-from esrp.comparable import differs
-from esrp.dialogue import Frozen
+from esrp.api import Attempt, EarlierAttempt, GateBaseline, Given, RatedDialogue, WorstPair
 from esrp.imported import ImportTotals
-from esrp.metrics import METRIC_IDS, metrics_of
-from esrp.policies import Policy
-from esrp.stats import Ratings, Rule, Verdict, decide
-from esrp.stats.ratings import OWN_LOG
-from esrp.stats.sentinel import shift
-from esrp.text import bounds, rounded
+from esrp.limits import NOT_TESTED
+from esrp.metrics import metrics_of
+from esrp.stats import Verdict
+from esrp.text import rounded
 from esrp.verdict import Decided, Extension, Facts
-from services.analytics.gates import given
-from services.analytics.gates.examples import first_rows, means_of
+from services.analytics.gates import given, ledger
 from services.analytics.gates.given import Reason, Seen
+from services.analytics.gates.judged import Ask, Found, Material, judged
+from services.analytics.gates.worst import Pair, Played, kind_of
 from services.analytics.imports import imported
 from services.analytics.report.packed import documented
-from services.analytics.report.packing import of_kind
 from services.analytics.resources import Resources
+from services.kit.aside import Do
 from services.kit.ids import encode
 
-WORST = 3  # dialogues shown of each failed metric
 MOST_REPLICATES = 20  # of a run
 DAY = 86_400
-
-
-class Against(Frozen):
-    """The baseline that the gateway found, and the name by which the policy calls it."""
-
-    run: UUID
-    name: str | None
-    finished_at: datetime | None
-
-
-class Heard(Frozen):
-    """What a judge says now: scores by dialogue of the baseline and metric."""
-
-    judge: str
-    asked: int
-    scores: dict[str, dict[str, int]]
-    error: str | None
-
-
-class Ask(Frozen):
-    """A run is to be held against this policy."""
-
-    gate: str | None
-    policy: Policy
-    baseline: Against | None
-    sentinel: tuple[Heard, ...] = Field(())
 
 
 async def evaluate(
@@ -71,174 +39,62 @@ async def evaluate(
     """
     aside = resources.reports if own else resources.figures
     async with aside.slot(patient=own) as do:
-        async with resources.engine.connect() as tx:
-            await tx.execution_options(isolation_level="REPEATABLE READ")  # both runs as they were at one time
-            ours = await given.seen(tx, resources.settings, run_id, tenant_id)
-            if ours is None:
+        while True:
+            material = await _material(resources, do, run_id, tenant_id, ask)
+            if material is None:
                 return None
-            theirs = None
-            if ask.baseline is not None:
-                theirs = await given.seen(tx, resources.settings, ask.baseline.run, tenant_id)
-        ours = replace(ours, packed=await documented(resources.engine, do, ours.packed))
-        if theirs is not None:
-            theirs = replace(theirs, packed=await documented(resources.engine, do, theirs.packed))
-        found = await do(_judged, ask, ours, theirs)
-    async with resources.engine.begin() as tx:
-        worst = await _told(tx, found, ours, theirs)
-        verdict = _out(ask, found, ours, theirs, worst, now)
-        baseline_id = theirs.run.id if theirs else None
-        await given.keep(tx, ours.run, baseline_id, verdict, [item.model_dump() for item in ask.sentinel])
+            found = await do(judged, ask, material)
+            async with resources.engine.begin() as tx:
+                await ledger.lock(tx, material.key)
+                if await ledger.spending(tx, material.key, run_id) == material.spending:
+                    return await _kept(tx, ask, material, found, now)
+
+
+async def _material(resources: Resources, do: Do, run_id: UUID, tenant_id: UUID, ask: Ask) -> Material | None:
+    """All runs as they were at one time, and what was looked at before."""
+    async with resources.engine.connect() as tx:
+        await tx.execution_options(isolation_level="REPEATABLE READ")
+
+        async def seen(id: UUID | None) -> Seen | None:
+            return None if id is None else await given.seen(tx, resources.settings, id, tenant_id)
+
+        if (ours := await seen(run_id)) is None:
+            return None
+        theirs, anchor = [await seen(named.run if named else None) for named in (ask.baseline, ask.anchor)]
+        key = ledger.Key(tenant_id, ledger.release_of(ours.run), theirs.run.id if theirs else None)
+        spending = await ledger.spending(tx, key, run_id)
+        others = [run for id in spending.others if (run := await seen(id)) is not None]
+    documents = [
+        seen and replace(seen, packed=await documented(resources.engine, do, seen.packed))
+        for seen in (ours, theirs, anchor, *others)
+    ]
+    first, second, third, *rest = documents
+    assert first is not None
+    return Material(first, second, third, tuple(run for run in rest if run is not None), key, spending)
+
+
+async def _kept(tx: AsyncConnection, ask: Ask, material: Material, found: Found, now: datetime) -> Decided:
+    """The verdict, kept with its evidence; a look that is new is charged to the release."""
+    ours, key = material.ours, material.key
+    worst = await _told(tx, found, ours, material.theirs)
+    if found.is_new and found.charge is not None:
+        await ledger.take(tx, key, ours.run, found.charge, found.look, found.own, found.most, found.decision)
+    before = [] if ledger.is_labelled(key.release) else await ledger.asked_before(tx, key, ours.run.candidate_name)
+    taken = (await ledger.spending(tx, key, ours.run.id)).taken
+    verdict = _out(ask, found, material, worst, [look.out for look in taken], before, now)
+    baseline_id = material.theirs.run.id if material.theirs else None
+    await given.keep(tx, ours.run, baseline_id, verdict, [item.model_dump() for item in ask.sentinel])
     return verdict
 
 
-# --- deciding ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was decided, what the sentinels found, and the dialogues where it is worst."""
-
-    verdict: Verdict
-    sentinels: list[SentinelOut]
-    worst: list["Pair"]
-
-    @property
-    def moved(self) -> list[SentinelOut]:
-        """Judges that cannot be taken for those who rated the baseline."""
-        return [item for item in self.sentinels if item.outcome != "steady"]
-
-    @property
-    def unsteady(self) -> bool:
-        """Whether that leaves open what was decided."""
-        return bool(self.moved) and not self.verdict.errors and self.verdict.raters != "human"
-
-
-def _judged(ask: Ask, ours: Seen, theirs: Seen | None) -> Found:
-    different = differs(ours.run.manifest, theirs.run.manifest) if theirs else []
-    verdict = decide(ask.policy, ours.evidence, theirs.evidence if theirs else None, differs=different)
-    sentinels = [_sentinel(item, theirs, ask.policy.confidence) for item in ask.sentinel] if theirs else []
-    found = Found(verdict, sentinels, [])
-    if verdict.errors or found.unsteady:
-        return found
-    failed = [rule for rule in verdict.rules if rule.outcome == "fail" and rule.metric != "diversity"]
-    mine = _by_pair(ours, _kind(verdict)) if failed else {}
-    yours = _by_pair(theirs, _kind(verdict)) if failed and theirs else {}
-    return Found(verdict, sentinels, [pair for rule in failed for pair in _worst(rule, mine, yours)])
-
-
-def _kind(verdict: Verdict) -> RaterKind:
-    """Whose scores and reasons are shown: calibrated means stand on the judges' scores of every dialogue."""
-    return "human" if verdict.raters == "human" else "judge"
-
-
-def _sentinel(heard: Heard, theirs: Seen, confidence: float) -> SentinelOut:
-    judged = of_kind(theirs.rated.ratings, "judge")
-    stored = judged.only(judged.among("rater", (heard.judge,)) & judged.among("dialogue", heard.scores))
-    found = shift(_anew(stored, heard.scores), stored, confidence=confidence)
-    error = heard.error
-    if error is None and found.interval is None:
-        error = "Too few dialogues were rated again to tell."
-    return SentinelOut(
-        judge=heard.judge,
-        outcome="failed" if error else "shifted" if found.shifted else "steady",
-        dialogues=found.pairs,
-        difference=rounded(found.difference),
-        interval=bounds(found.interval),
-        shifted=[] if error else list(found.shifted),
-        message=error,
-    )
-
-
-def _anew(stored: Ratings, scores: Mapping[str, Mapping[str, int]]) -> Ratings:
-    """The same ratings with the scores by dialogue and metric; what has none is left out."""
-    cells = zip(stored.codes["dialogue"].tolist(), stored.codes["metric"].tolist(), strict=True)
-    dialogues = stored.levels["dialogue"]
-    said = [scores[dialogues[dialogue]].get(METRIC_IDS[metric], 0) for dialogue, metric in cells]
-    fresh = replace(stored, score=np.array(said, dtype=np.int64))
-    return fresh.only(fresh.score > 0)
-
-
-# --- where it is worst ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """A dialogue and its mean rating on each metric that was rated."""
-
-    id: str
-    character: str
-    scenario: str | None
-    scores: Mapping[str, float]
-
-    def on(self, metrics: Sequence[str]) -> float | None:
-        """Its score on an endpoint; ``None`` where a metric of it has no rating."""
-        found = [self.scores[metric] for metric in metrics if metric in self.scores]
-        return sum(found) / len(found) if len(found) == len(metrics) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """What was said in one scenario with either bot; of several replicates, the lowest of ours, the highest of theirs.
-
-    ``difference`` is that of the means over replicates.
-    """
-
-    metric: str
-    difference: float | None
-    ours: Played
-    score: float
-    theirs: Played | None
-    their_score: float | None
-
-
-ByPair = Mapping[tuple[str, str], Sequence[Played]]
-
-
-def _by_pair(seen: Seen, kind: RaterKind) -> dict[tuple[str, str], list[Played]]:
-    """The run's rated dialogues by character and scenario; one from own logs stands alone."""
-    ratings = of_kind(seen.rated.ratings, kind)
-    means, first, levels = means_of(ratings).tolist(), first_rows(ratings), ratings.levels
-    pairs: dict[tuple[str, str], list[Played]] = {}
-    for row, id in enumerate(levels["dialogue"]):
-        character = levels["character"][ratings.codes["character"][first[row]]]
-        scenario = levels["scenario"][ratings.codes["scenario"][first[row]]]
-        scores = {metric: mean for metric, mean in zip(METRIC_IDS, means[row], strict=True) if not math.isnan(mean)}
-        own = scenario == OWN_LOG
-        played = Played(id, character, None if own else scenario, scores)
-        pairs.setdefault((character, f"\0{id}" if own else scenario), []).append(played)
-    return pairs
-
-
-def _worst(rule: Rule, ours: ByPair, theirs: ByPair) -> list[Pair]:
-    """Where the difference is lowest, or of a floor the score itself."""
-    metrics = metrics_of(rule.metric)
-    pairs = [_pair(rule.metric, metrics, ours[key], theirs.get(key, ())) for key in sorted(ours)]
-    found = [pair for pair in pairs if pair is not None and (rule.kind == "floor" or pair.difference is not None)]
-
-    def badness(pair: Pair) -> tuple[float, float]:
-        return (pair.score, 0.0) if rule.kind == "floor" or pair.difference is None else (pair.difference, pair.score)
-
-    return sorted(found, key=badness)[:WORST]
-
-
-def _pair(metric: str, metrics: Sequence[str], ours: Sequence[Played], theirs: Sequence[Played]) -> Pair | None:
-    mine = [(score, played) for played in ours if (score := played.on(metrics)) is not None]
-    yours = [(score, played) for played in theirs if (score := played.on(metrics)) is not None]
-    if not mine:
-        return None
-    score, lowest = min(mine, key=lambda one: (one[0], one[1].id))
-    if not yours:
-        return Pair(metric, None, lowest, score, None, None)
-    their_score, highest = max(yours, key=lambda one: (one[0], one[1].id))
-    difference = sum(s for s, _ in mine) / len(mine) - sum(s for s, _ in yours) / len(yours)
-    return Pair(metric, difference, lowest, score, highest, their_score)
+# --- the answer -------------------------------------------------------------------------------------------------------
 
 
 async def _told(tx: AsyncConnection, found: Found, ours: Seen, theirs: Seen | None) -> list[WorstPair]:
     """The worst dialogues with what the raters said of them."""
     shown = [played.id for pair in found.worst for played in (pair.ours, pair.theirs) if played is not None]
     runs = [seen.run.id for seen in (ours, theirs) if seen is not None]
-    reasons = await given.reasons(tx, runs, shown, _kind(found.verdict)) if shown else {}
+    reasons = await given.reasons(tx, runs, shown, kind_of(found.verdict)) if shown else {}
     return [_pair_out(pair, reasons) for pair in found.worst]
 
 
@@ -260,39 +116,57 @@ def _pair_out(pair: Pair, reasons: Mapping[str, Sequence[Reason]]) -> WorstPair:
     )
 
 
-# --- the answer -------------------------------------------------------------------------------------------------------
-
-
-def _out(ask: Ask, found: Found, ours: Seen, theirs: Seen | None, worst: Sequence[WorstPair], now: datetime) -> Decided:
-    verdict, policy, unsteady = found.verdict, ask.policy, found.unsteady
-    # A judge that has moved is not made up for by `on_inconclusive: pass`: nothing that it said can be relied on.
-    left_open = "fail" if policy.on_inconclusive == "fail" else "inconclusive"
-    needed = None if unsteady else verdict.needed_dialogues
+def _out(
+    ask: Ask,
+    found: Found,
+    material: Material,
+    worst: Sequence[WorstPair],
+    attempts: Sequence[Attempt],
+    before: Sequence[EarlierAttempt],
+    now: datetime,
+) -> Decided:
+    verdict, ours, theirs = found.verdict, material.ours, material.theirs
+    needed = verdict.needed_dialogues if found.decision == "inconclusive" else None
     return Decided(
         run=encode("run", ours.run.id),
         gate=ask.gate,
-        policy=policy,
-        verdict=left_open if unsteady else verdict.verdict,
-        failing=[] if unsteady else list(verdict.failing),
+        policy=ask.policy,
+        verdict=found.decision,
+        failing=list(found.failing),
         warnings=[
-            *verdict.warnings,
+            *found.warnings,
             *_of_itself(ours, theirs),
             *imported.warnings(ours.imports, theirs.imports if theirs else None),
-            *(_about(item) for item in found.moved),
+            *(["asked_before"] if before and found.decision == "pass" else []),
         ],
-        errors=list(verdict.errors),
+        errors=list(found.errors),
         explanation=[],
-        rules=[_rule(rule) for rule in verdict.rules],
+        rules=list(found.rules),
         needed_dialogues=needed,
+        chance=rounded(verdict.chance),
+        release=material.key.release,
+        attempts=list(attempts),
+        max_dialogues=found.most,
+        left=rounded(_left(ask, found, attempts)),
+        asked_before=list(before),
+        shared_pairs=found.shared_pairs,
+        checks=[check for check in ask.checks if check.name in ask.policy.required_checks],
+        not_tested=list(NOT_TESTED),
         commands=[],
         baseline=theirs and _baseline(ask, theirs, now),
         raters=verdict.raters,
         worst=list(worst),
-        sentinel=found.sentinels,
+        sentinel=list(found.sentinels),
         imported=list(ours.imports.newest),
         created_at=now,
         facts=_facts(verdict, ours, theirs, needed),
     )
+
+
+def _left(ask: Ask, found: Found, attempts: Sequence[Attempt]) -> float:
+    """Of the error; a look that was refused or decided nothing has spent none."""
+    spent = max((attempt.spent for attempt in attempts), default=0.0)
+    return max(0.0, 1 - ask.policy.confidence - spent)
 
 
 def _facts(verdict: Verdict, ours: Seen, theirs: Seen | None, needed: int | None) -> Facts:
@@ -311,22 +185,6 @@ def _facts(verdict: Verdict, ours: Seen, theirs: Seen | None, needed: int | None
 def _of_itself(ours: Seen, theirs: Seen | None) -> list[str]:
     """After a promotion the same job, run again, holds its run against itself."""
     return ["baseline_is_the_run"] if theirs is not None and theirs.run.id == ours.run.id else []
-
-
-def _about(item: SentinelOut) -> str:
-    return f"{'judge_shifted' if item.outcome == 'shifted' else 'sentinel_failed'}: {item.judge}"
-
-
-def _rule(rule: Rule) -> GateRule:
-    return GateRule(
-        metric=rule.metric,
-        kind=rule.kind,
-        estimate=rounded(rule.estimate),
-        bound=rounded(rule.bound),
-        threshold=rule.threshold,
-        outcome=rule.outcome,
-        worst_bound=rounded(rule.worst_bound),
-    )
 
 
 def _baseline(ask: Ask, theirs: Seen, now: datetime) -> GateBaseline:

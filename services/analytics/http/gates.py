@@ -9,6 +9,7 @@ from esrp.api import GateVerdict
 from esrp.errors import NotFound
 from esrp.verdict import worded
 from services.analytics.gates import verdict
+from services.analytics.gates.judged import Ask
 from services.analytics.http.api import Res
 from services.kit.ids import encode
 
@@ -16,7 +17,7 @@ router = APIRouter()
 
 
 @router.post("/internal/runs/{run_id}/gate")
-async def evaluate(run_id: UUID, ask: verdict.Ask, resources: Res, tenant: UUID, own: bool = False) -> GateVerdict:
+async def evaluate(run_id: UUID, ask: Ask, resources: Res, tenant: UUID, own: bool = False) -> GateVerdict:
     """Hold the run against the policy and keep the verdict; ``own``: the run's end waits for it."""
     found = await verdict.evaluate(resources, run_id, tenant, ask, datetime.now(UTC), own=own)
     if found is None:

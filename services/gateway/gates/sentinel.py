@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -19,6 +19,8 @@ from services.gateway.runs.rows import StoredRun
 from services.gateway.suites import suites
 from services.kit.db import many, reading, row
 
+PART = 500  # dialogues of one request to the judge service
+ALL = 100_000  # more than any run has
 SECONDS = 200  # for all dialogues of one judge; a job may take 300, and the verdict comes after them
 
 Heard: TypeAlias = dict[str, Any]
@@ -36,12 +38,15 @@ class Chosen:
     turns: Sequence[Mapping[str, str]]
 
 
-async def heard(resources: Resources, run: StoredRun, baseline: BaselineRun, dialogues: int) -> list[Heard]:
-    """What each hosted judge of both runs says now of so many dialogues of the baseline.
+async def heard(
+    resources: Resources, run: StoredRun, baseline: BaselineRun, wanted: int | Literal["all"]
+) -> list[Heard]:
+    """What each hosted judge of both runs says now of so many dialogues of the baseline, or of all.
 
     What it said before about the same two runs is not paid for again. Each: ``judge``, ``asked``, ``scores`` by
     dialogue and metric, and ``error`` where it could not be asked.
     """
+    dialogues = ALL if wanted == "all" else wanted
     async with reading(resources.engine) as tx:
         before = await _before(tx, run, baseline, dialogues)
         suite = (await suites.of(tx, baseline.suite_id)).suite
@@ -62,6 +67,24 @@ def _hosted(resources: Resources, run: StoredRun, baseline: BaselineRun) -> list
 
 
 async def _asked(resources: Resources, judge: str, suite: Suite, chosen: Sequence[Chosen]) -> Heard:
+    if not chosen:
+        return {"scores": {}, "error": "The baseline has no stored scores of this judge."}
+    given: list[Heard] = []
+    try:
+        async with asyncio.timeout(SECONDS):
+            for start in range(0, len(chosen), PART):
+                given += await _scored(resources, judge, suite, chosen[start : start + PART])
+    except (EsrpError, TimeoutError) as error:
+        detail = error.detail if isinstance(error, EsrpError) else f"It takes longer than {SECONDS} s."
+        log.warning("sentinel.failed", judge=judge, error=detail)
+        return {"scores": {}, "error": detail}
+    failed = next((item["error"]["message"] for item in given if item["error"]), None)
+    scores = {item["id"]: item["scores"] for item in given if item["scores"]}
+    # What half of the dialogues say is no longer what was drawn.
+    return {"scores": scores, "error": failed if 2 * len(scores) < len(chosen) else None}
+
+
+async def _scored(resources: Resources, judge: str, suite: Suite, chosen: Sequence[Chosen]) -> list[Heard]:
     body = {
         "judge": judge,
         "language": suite.language,
@@ -74,18 +97,8 @@ async def _asked(resources: Resources, judge: str, suite: Suite, chosen: Sequenc
             for dialogue in chosen
         ],
     }
-    if not chosen:
-        return {"scores": {}, "error": "The baseline has no stored scores of this judge."}
-    try:
-        answer = await resources.peers.call("judge", "POST", "/v1/scores", body=orjson.dumps(body), seconds=SECONDS)
-    except EsrpError as error:
-        log.warning("sentinel.failed", judge=judge, error=error.detail)
-        return {"scores": {}, "error": error.detail}
-    given = list(_given(chosen, orjson.loads(answer.body)["dialogues"]))
-    failed = next((item["error"]["message"] for item in given if item["error"]), None)
-    scores = {item["id"]: item["scores"] for item in given if item["scores"]}
-    # What half of the dialogues say is no longer what was drawn.
-    return {"scores": scores, "error": failed if 2 * len(scores) < len(chosen) else None}
+    answer = await resources.peers.call("judge", "POST", "/v1/scores", body=orjson.dumps(body), seconds=SECONDS)
+    return list(_given(chosen, orjson.loads(answer.body)["dialogues"]))
 
 
 def _given(chosen: Sequence[Chosen], answers: Sequence[Mapping[str, Any]]) -> Iterator[Heard]:

@@ -13,7 +13,7 @@ from esrp.api import GateVerdict
 from esrp.errors import EsrpError, InvalidInput, NotFound
 from esrp.policies import Policy
 from esrp.verdict import Decided, worded
-from services.gateway.gates import policies, sentinel
+from services.gateway.gates import checks, policies, sentinel
 from services.gateway.resources import Resources
 from services.gateway.runs.events import add_event
 from services.gateway.runs.rows import StoredRun
@@ -75,13 +75,17 @@ async def evaluate(resources: Resources, run: StoredRun, gate: Asked, *, own: bo
     policy = gate.policy
     async with reading(resources.engine) as tx:
         found = await policies.baseline_run(tx, run.tenant_id, policy.baseline) if policy.baseline else None
+        anchor = await policies.baseline_run(tx, run.tenant_id, policy.anchor.baseline) if policy.anchor else None
+        sent = await checks.of_run(tx, run.id)
     heard: list[sentinel.Heard] = []
     if policy.sentinel and found is not None and policy.raters != "human":
         heard = await sentinel.heard(resources, run, found, policy.sentinel)
     body = {
         "gate": gate.name,
         "policy": policy.model_dump(mode="json"),
-        "baseline": found and _baseline(policy, found),
+        "baseline": found and _against(policy.baseline, found),
+        "anchor": anchor and policy.anchor and _against(policy.anchor.baseline, anchor),
+        "checks": [check.model_dump(mode="json") for check in sent],
         "sentinel": heard,
     }
     answer = await resources.peers.call(
@@ -95,9 +99,9 @@ async def evaluate(resources: Resources, run: StoredRun, gate: Asked, *, own: bo
     return GateVerdict.model_validate_json(answer.body)
 
 
-def _baseline(policy: Policy, run: policies.BaselineRun) -> dict[str, Any]:
-    named = policy.baseline != encode("run", run.id)
-    return {"run": str(run.id), "name": policy.baseline if named else None, "finished_at": run.finished_at}
+def _against(ref: str | None, run: policies.BaselineRun) -> dict[str, Any]:
+    named = ref != encode("run", run.id)
+    return {"run": str(run.id), "name": ref if named else None, "finished_at": run.finished_at}
 
 
 async def last(tx: AsyncConnection, run: StoredRun) -> GateVerdict | None:

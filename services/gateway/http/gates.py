@@ -10,7 +10,7 @@ from esrp.documents import read
 from esrp.errors import InvalidInput, NotFound, WrongState
 from esrp.policies import Policy
 from esrp.policies.reading import validated
-from services.gateway.gates import policies, verdicts
+from services.gateway.gates import checks, policies, verdicts
 from services.gateway.http.deps import Cursor, Key, Limit, Reader, Res, Writer
 from services.gateway.http.idempotency import Made, once
 from services.gateway.http.paging import short
@@ -102,6 +102,23 @@ async def read_verdict(id: str, resources: Res, who: Reader) -> api.GateVerdict:
     if found is None:
         raise NotFound("verdict", id)
     return found
+
+
+@router.post("/runs/{id}/checks")
+async def note_check(id: str, body: api.ExternalCheck, resources: Res, who: Writer) -> api.Page[api.ExternalCheckOut]:
+    """Send a result from elsewhere, such as a crisis suite's; one of the same name is replaced. All of the run's."""
+    async with unit(resources.engine, resources.queue) as work:
+        run = await store.find_run(work.tx, who.tenant_id, decode("run", id))
+        await checks.note(work.tx, run, body)
+        return api.Page(data=await checks.of_run(work.tx, run.id), next_cursor=None)
+
+
+@router.get("/runs/{id}/checks")
+async def list_checks(id: str, resources: Res, who: Reader) -> api.Page[api.ExternalCheckOut]:
+    """The results from elsewhere that were sent for the run, by name."""
+    async with reading(resources.engine) as tx:
+        run = await store.find_run(tx, who.tenant_id, decode("run", id))
+        return api.Page(data=await checks.of_run(tx, run.id), next_cursor=None)
 
 
 def _gate(body: bytes) -> api.GateRequest:
