@@ -48,10 +48,7 @@ def disasters(ratings: Ratings, *, worst: int = WORST) -> Disasters:
     floors = np.floor(means + 1e-9)
     by_metric = zip(METRIC_IDS, floors.T, strict=True)
     return Disasters(
-        metrics={
-            name: Low(_share(given, LOWEST), _share(given, LOW))
-            for name, given in zip(METRIC_IDS, floors.T, strict=True)
-        },
+        metrics={name: Low(_share(given, LOWEST), _share(given, LOW)) for name, given in by_metric},
         any=_share(np.fmin.reduce(floors, axis=1), LOWEST),
         worst=_worst(ratings.levels["dialogue"], means, worst),
     )

@@ -139,7 +139,8 @@ def agreements(ratings: Packed) -> dict[Agreed, dict[str, Any]]:
 
 def _agreement(kind: RaterKind, found: Agreement) -> AgreementOut:
     by_character = found.alpha_by_character
-    numbers = {name: rounded(value) for name, value in asdict(found).items() if name != "alpha_by_character"}
+    apart = "alpha_by_character", "icc_raters"
+    numbers = {name: rounded(value) for name, value in asdict(found).items() if name not in apart}
     return AgreementOut(
         kind=kind,
         alpha_by_character=by_character
