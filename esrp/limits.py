@@ -16,6 +16,8 @@ Code: TypeAlias = Literal[
     "metrics_not_rated",
     "dialogues_not_scored",
     "judge_scored_fewer",
+    "judges_constant",
+    "judges_unrelated",
     "judges_not_validated",
     "people_not_sampled",
     "people_too_few",
@@ -44,6 +46,9 @@ WORDS: Mapping[Code, str] = {
     "dialogues_not_scored": "{missing} of {dialogues} dialogues have no score; `worst` says what the means would be if"
     " all their ratings were 1, or all 5.",
     "judge_scored_fewer": "Judge {judge} scored {scored} of {dialogues} dialogues; elsewhere the others' scores stand.",
+    "judges_constant": "Gave one score to everything, which says nothing: {judges}.",
+    "judges_unrelated": "Follows something else than the other judges: {judges}; its scores enter the means all the"
+    " same.",
     "judges_not_validated": "Not validated as a judge: {judges} (its card says what is lacking); scores may be biased.",
     "people_not_sampled": "People rated {rated} of {judged} judged dialogues, and nobody says that these were drawn at"
     " random, so their ratings correct no mean; an import with ?sampling=random says so.",

@@ -191,6 +191,8 @@ def _error(error: str, found: Decided, facts: Facts) -> str:
                 f"All {found.max_dialogues} dialogues over which this release may spend its error have been looked at;"
                 " what was said then stands. Another release begins anew."
             )
+        case "too_few" if names:
+            return "The policy is about judges like these, which one judge alone tells nothing about."
         case "too_few":
             return "Fewer than ten shared dialogues or five scenarios show nothing, whatever their scores."
         case "not_shared":

@@ -39,6 +39,7 @@ from esrp.api.gates import (
     GateRule,
     GateVerdict,
     Given,
+    LookPrice,
     RatedDialogue,
     RunGateRequest,
     SentinelOut,
@@ -71,6 +72,8 @@ from esrp.api.report import (
     Form,
     GroupRow,
     Lengths,
+    LowShares,
+    PanelOut,
     Report,
     ReportJudge,
 )
@@ -231,6 +234,8 @@ __all__ = [
     # report
     "ReportJudge",
     "Lengths",
+    "LowShares",
+    "PanelOut",
     "Form",
     "AlphaByCharacter",
     "AgreementOut",
@@ -276,6 +281,7 @@ __all__ = [
     "WorstPair",
     "SentinelOut",
     "GateVerdict",
+    "LookPrice",
     # shortlists
     "ShortlistRequest",
     "ShortlistRow",

@@ -147,6 +147,24 @@ class Attempt(Answer):
     at: datetime
 
 
+class LookPrice(Answer):
+    """What a look would cost, before it is taken: ``POST /v1/runs/{id}/gate/price``.
+
+    ``n`` dialogues of the release until then, ``level`` its one-sided level, ``spends`` of the error of 5 % and what is
+    ``left`` after it. ``refused``: beyond ``max_dialogues``, where there is nothing left to be spent.
+    """
+
+    release: str
+    attempts: int = Field(description="looks that were taken before")
+    n: int
+    max_dialogues: int
+    level: float | None
+    spends: float
+    left: float
+    again: bool
+    refused: bool
+
+
 class EarlierAttempt(Answer):
     """What a gate said of another run of the same model name against the same baseline; whether it is the same bot,
     nobody said."""

@@ -125,6 +125,27 @@ class Examples(Answer):
     worst: list[Example]
 
 
+class LowShares(Answer):
+    """The shares of dialogues at 1, and at 2 or less, each with its exact interval (Clopper and Pearson)."""
+
+    at_1: float | None
+    at_most_2: float | None
+    ci: Bounds | None = Field(description="of `at_1`")
+    ci_at_most_2: Bounds | None
+
+
+class PanelOut(Answer):
+    """Several judges of the same dialogues: how much they agree on each metric (Krippendorff's alpha, ordinal).
+
+    ``constant``: those that gave one score to everything; ``unrelated``: those that follow something else than the
+    others.
+    """
+
+    alpha: dict[str, float | None]
+    constant: list[str]
+    unrelated: list[str]
+
+
 class Report(Answer):
     """The ESRP report (API: Report). The same ratings and manifest always give the same ``sha256``."""
 
@@ -151,6 +172,10 @@ class Report(Answer):
     form: Form | None = None
     manifest: dict[str, Any] = Field({}, description="what the run was made with: the same for runs that compare")
     method: dict[str, Any]
+    disaster: dict[str, LowShares] = Field({}, description="by metric; `any`: the lowest of a dialogue's metrics")
+    worst: list[str] = Field([], description="the five dialogues with the lowest means")
+    panel: PanelOut | None = Field(None, description="of two judges or more")
+    not_tested: list[str] = Field([], description="what no figure here says anything about")
     limits: list[str]
     imported: list[ImportedRatings] = Field([], description="the newest 100, oldest of them first; not in `sha256`")
     sha256: str

@@ -83,10 +83,15 @@ class Span(Answer):
 
 
 class Detectable(Answer):
-    """The smallest differences the plan would show with 80 % power (STATISTICS 6)."""
+    """The margins at which a bot as good as its baseline passes with a chance of 80 % (STATISTICS 6, D).
+
+    ``overall``: where the policy looks at that alone; ``metrics``: where the nine metrics and it must all clear them.
+    ``assumed``: how runs of this suite differ is not known from two of them yet.
+    """
 
     overall: float
     metrics: float
+    assumed: bool = True
 
 
 class Plan(Answer):
@@ -100,6 +105,7 @@ class Plan(Answer):
     candidate_calls: int
     simulator_calls: int
     judge_calls: int = Field(description="about dialogues, and about batches of replies (STATISTICS 7)")
+    sentinel_calls: int = Field(0, description="of judges, who rate the gate's baseline again; not in `cost`")
     tokens: Span | None = None
     cost: Span | None = None
     detectable: Detectable | None = None

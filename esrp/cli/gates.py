@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from esrp.api import Decision, GateVerdict, Run
+from esrp.api import Decision, GateVerdict, LookPrice, Run
 from esrp.cli import text, verdicts
 from esrp.cli.exits import Stop, UsageFault
 from esrp.cli.options import DEFAULT_URL, ApiKey, AsJson, Url, connect
@@ -98,10 +99,23 @@ def gate(
     files.prepare()
     assert asked is not None
     with connect(url, api_key) as client:
+        with suppress(ApiError):  # what is wrong with the question is said with the verdict
+            typer.echo(priced(client.look_price(run, asked)), err=True)
         found = client.gate(run, asked)
     typer.echo(found.model_dump_json(indent=2) if as_json else verdicts.plain(found, client.url))
     files.write(found, client.url)
     raise Stop(EXITS[found.verdict])
+
+
+def priced(price: LookPrice) -> str:
+    """What a look costs, before it is taken."""
+    if price.refused:
+        return f"{shown(price.release)}: all {price.max_dialogues} dialogues were looked at; nothing is left to spend."
+    again = ", which were looked at before," if price.again else ""
+    return (
+        f"{shown(price.release)}, look {price.attempts + 1}: {price.n} of {price.max_dialogues} dialogues{again} spend"
+        f" {price.spends:.4f} of the error; {price.left:.4f} is left."
+    )
 
 
 @baselines.command("set")

@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -38,7 +39,7 @@ from esrp.cli.exits import INTERRUPTED, UNSUCCESSFUL, Stop, UsageFault
 from esrp.cli.figures import AnyRaters, WhoseOfAll
 from esrp.cli.options import DEFAULT_URL, ApiKey, AsJson, Url, connect
 from esrp.cli.progress import watch
-from esrp.client import Client, ConnectionFailed
+from esrp.client import ApiError, Client, ConnectionFailed
 from esrp.policies import Policy
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; nothing is stored or called.")]
@@ -214,7 +215,11 @@ def extend(
     if dialogues is None and replicates is None:
         raise UsageFault("Say how many there shall be: --dialogues or --replicates.")
     with connect(url, api_key) as client:
-        typer.echo(text.run(client.extend(run, dialogues, replicates=replicates)))
+        extended = client.extend(run, dialogues, replicates=replicates)
+        typer.echo(text.run(extended))
+        with suppress(ApiError):  # a run that no gate has looked at has nothing to spend
+            policy = client.verdict(run).policy
+            typer.echo(gates.priced(client.look_price(run, policy, extended.plan.dialogues)), err=True)
 
 
 def check(

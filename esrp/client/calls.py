@@ -196,6 +196,19 @@ def gate(run: str, policy: str | Policy | Mapping[str, Any]) -> Call[api.GateVer
     return Call(post(f"/v1/runs/{quoted(run)}/gate", body), model(api.GateVerdict))
 
 
+def look_price(run: str, policy: str | Policy | Mapping[str, Any], dialogues: int | None) -> Call[api.LookPrice]:
+    """What holding a run against a policy would cost."""
+    body = {"gate": policy} if isinstance(policy, str) else {"policy": as_document(policy)}
+    query = f"?dialogues={dialogues}" if dialogues else ""
+    return Call(post(f"/v1/runs/{quoted(run)}/gate/price{query}", body), model(api.LookPrice))
+
+
+def note_check(run: str, name: str, outcome: Literal["pass", "fail"], url: str | None) -> Call[api.Page[Any]]:
+    """Send a result from elsewhere."""
+    body = {"name": name, "outcome": outcome, "url": url}
+    return Call(post(f"/v1/runs/{quoted(run)}/checks", body), model(api.Page[api.ExternalCheckOut]))
+
+
 def verdict(run: str) -> Call[api.GateVerdict]:
     """Read a run's newest verdict."""
     return Call(Request("GET", f"/v1/runs/{quoted(run)}/gate"), model(api.GateVerdict))

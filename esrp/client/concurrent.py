@@ -212,6 +212,18 @@ class AsyncClient:
         """Hold a finished run against a release policy: a name, or the policy. A sentinel in it costs judges' calls."""
         return await self._ask(calls.gate(run, policy))
 
+    async def look_price(
+        self, run: str, policy: str | Policy | Mapping[str, Any], dialogues: int | None = None
+    ) -> api.LookPrice:
+        """What holding the run against the policy would cost of its release's error; nothing is spent."""
+        return await self._ask(calls.look_price(run, policy, dialogues))
+
+    async def note_check(
+        self, run: str, name: str, outcome: Literal["pass", "fail"], url: str | None = None
+    ) -> list[api.ExternalCheckOut]:
+        """Send a result from elsewhere, such as a crisis suite's; all that the run has."""
+        return (await self._ask(calls.note_check(run, name, outcome, url))).data
+
     async def verdict(self, run: str) -> api.GateVerdict:
         """A run's newest verdict."""
         return await self._ask(calls.verdict(run))

@@ -15,7 +15,7 @@ from esrp.metrics import METRIC_IDS, SCORES
 from esrp.stats.intervals import CONFIDENCE, Interval
 from esrp.stats.ratings import Floats, Integers, Ratings
 
-VERSION = "esrp-agreement-1"  # changes whenever the same ratings would give another number
+VERSION = "esrp-agreement-2"  # changes whenever the same ratings would give another number
 PERMUTATIONS = 400  # the null mean's Monte Carlo error is a twentieth of the spread of one permutation
 MOST_PAIRS = 500_000  # a full study by ten raters; 400 permutations of so many take some 10 s and of more only longer
 LEVELS = len(SCORES)
@@ -38,7 +38,9 @@ class Agreement:
 
     ``krippendorff_alpha`` is ordinal, over all raters of all cells, pooled; ``alpha_by_character`` its mean over
     characters. The others are over the ``pairs`` of raters of a cell, pooled. ``weighted_tau`` is not 0 where raters
-    are independent: read it beside ``weighted_tau_null``, its mean under permutation.
+    are independent: read it beside ``weighted_tau_null``, its mean under permutation. ``icc`` is ICC(2,1) of
+    ``icc_raters``: of all, over the cells that all rated, where those are half of the cells or more; else of two, over
+    pooled pairs.
     """
 
     cells: int
@@ -47,6 +49,7 @@ class Agreement:
     alpha_by_character: MeanAlpha | None
     qwk: float | None
     icc: float | None
+    icc_raters: int
     acc: float | None
     acc_soft: float | None
     weighted_tau: float | None
@@ -78,14 +81,15 @@ def agreement(ratings: Ratings, kind: str, *, permutations: int = PERMUTATIONS) 
     joint = _joint(cells)
     pairs = int(joint.sum())
     tau = _weighted_tau(joint[None])[0] if pairs <= MOST_PAIRS else math.nan
-    known = not math.isnan(tau)
+    known, whole = not math.isnan(tau), _complete(cells)
     return Agreement(
         cells=len(cells.counts),
         pairs=pairs,
         krippendorff_alpha=ordinal_alpha(cells.counts),
         alpha_by_character=_by_character(cells),
         qwk=quadratic_kappa(joint),
-        icc=icc(joint),
+        icc=icc(joint) if whole is None else icc_of_all(whole),
+        icc_raters=2 if whole is None else whole.shape[1],
         acc=_share(joint, within=0),
         acc_soft=_share(joint, within=1),
         weighted_tau=float(tau) if known else None,
@@ -113,6 +117,7 @@ class _Cells:
     start: Integers
     size: Integers
     score: Integers
+    rater: Integers
 
 
 def _cells(ratings: Ratings, kind: str) -> _Cells:
@@ -130,7 +135,23 @@ def _cells(ratings: Ratings, kind: str) -> _Cells:
         start=start,
         size=size,
         score=score,
+        rater=ratings.codes["rater"][rows],
     )
+
+
+def _complete(cells: _Cells) -> Integers | None:
+    """The scores of three raters or more where each rated: cells × raters; ``None`` if that is under half of the cells.
+
+    A rater that scored a cell twice makes it no complete one.
+    """
+    raters, number = np.unique(cells.rater, return_inverse=True)
+    full = cells.start[cells.size == len(raters)]
+    if len(raters) < 3 or not len(full):
+        return None
+    at = full[:, None] + np.arange(len(raters))
+    each = (number[at] == np.arange(len(raters))).all(axis=1)
+    table = cells.score[at[each]]
+    return table[np.lexsort(table.T)] if len(table) * 2 >= len(cells.counts) else None
 
 
 def _joint(cells: _Cells) -> Integers:
@@ -205,6 +226,21 @@ def quadratic_kappa(joint: Integers) -> float | None:
     weights = APART**2
     by_chance = float((weights * np.outer(joint.sum(axis=1), joint.sum(axis=0))).sum())
     return 1 - float((weights * joint).sum()) * float(joint.sum()) / by_chance if by_chance else None
+
+
+def icc_of_all(scores: Integers) -> float | None:
+    """ICC(2,1) of a complete table, cells × raters: two-way random effects, absolute agreement, a single rater."""
+    n, k = scores.shape
+    if n < 2:
+        return None
+    values = scores.astype(np.float64)
+    grand, cell, rater = values.mean(), values.mean(axis=1), values.mean(axis=0)
+    cells = k * float(((cell - grand) ** 2).sum()) / (n - 1)
+    raters = n * float(((rater - grand) ** 2).sum()) / (k - 1)
+    rest = values - cell[:, None] - rater + grand
+    error = float((rest**2).sum()) / ((n - 1) * (k - 1))
+    total = cells + (k - 1) * error + k * (raters - error) / n
+    return (cells - error) / total if total else None
 
 
 def icc(joint: Integers) -> float | None:

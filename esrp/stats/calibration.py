@@ -12,7 +12,7 @@ from esrp.metrics import DIMENSIONS, METRIC_IDS, Dimension, columns_of
 from esrp.stats.estimates import Estimate
 from esrp.stats.intervals import CONFIDENCE, Interval
 from esrp.stats.ratings import DIFFERENCES, OWN_LOG, SCORES, Floats, Integers, Ratings, Span
-from esrp.stats.severity import Severity, severities
+from esrp.stats.severity import Severity, beside, severities
 from esrp.stats.unseen import Seen, Sides, seen, widened
 
 FEWEST = 60  # dialogues with a human rating: below it only agreement is shown
@@ -100,7 +100,7 @@ class Rectified:
         return Calibrated(
             mean=found.mean,
             se=found.se,
-            interval=_interval(found, 0.0, found.degrees, confidence),
+            interval=_interval(found, None if found.se is None else found.se**2, found.degrees, confidence),
             n_human=int(self.n[columns].min()),
             lambda_=float(self.lambdas[columns].mean()),
             clusters=self._clusters(columns),
@@ -116,10 +116,8 @@ class Rectified:
         among, within = self.severity.variance(columns), found.se**2
         if among is None:
             return None
-        total = among + within
-        parts = among**2 / (self.severity.raters - 1) + within**2 / found.degrees
-        degrees = total**2 / parts if parts > 0 else found.degrees
-        return _interval(found, among, degrees, confidence)
+        pooled = beside(within, found.degrees, among, self.severity.raters)
+        return _interval(found, pooled.variance, pooled.degrees, confidence)
 
     def _clusters(self, columns: Sequence[int]) -> int:
         return int(self.labelled[:, columns].sum(axis=0).min())
@@ -132,11 +130,11 @@ class Rectified:
         return Seen(n, found.low, found.high, alike, found.span)
 
 
-def _interval(found: Estimate, added: float, degrees: float, confidence: float) -> Interval | None:
-    """Student's, with a variance added to that of scenarios, and what so few labels cannot exclude."""
-    if found.mean is None or found.se is None or found.seen is None:
+def _interval(found: Estimate, variance: float | None, degrees: float, confidence: float) -> Interval | None:
+    """Student's, with what so few labels cannot exclude."""
+    if found.mean is None or variance is None or found.seen is None:
         return None
-    half = float(stdtrit(degrees, (1 + confidence) / 2)) * math.sqrt(found.se**2 + added)
+    half = float(stdtrit(degrees, (1 + confidence) / 2)) * math.sqrt(variance)
     bounds = Sides(np.array(found.mean - half), np.array(found.mean + half))
     low, high = widened(np.array(found.mean), bounds, found.seen, confidence)
     return Interval(float(low), float(high))

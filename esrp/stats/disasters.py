@@ -24,10 +24,10 @@ class Low:
 
 @dataclass(frozen=True, slots=True)
 class Disasters:
-    """By metric, and of dialogues in which ``any`` metric is 1. ``worst``: dialogues, the lowest mean first."""
+    """By metric, and of dialogues in which ``any`` metric is that low. ``worst``: dialogues, the lowest mean first."""
 
     metrics: dict[str, Low]
-    any: ExactShare
+    any: Low
     worst: tuple[str, ...]
 
 
@@ -51,7 +51,7 @@ def disasters(ratings: Ratings, *, worst: int = WORST) -> Disasters:
             name: Low(_share(given, LOWEST), _share(given, LOW))
             for name, given in zip(METRIC_IDS, floors.T, strict=True)
         },
-        any=_share(np.fmin.reduce(floors, axis=1), LOWEST),
+        any=Low(*(_share(np.fmin.reduce(floors, axis=1), at_most) for at_most in (LOWEST, LOW))),
         worst=_worst(ratings.levels["dialogue"], means, worst),
     )
 

@@ -1,7 +1,7 @@
 """An endpoint's estimate as a decision needs it: a mean, its error by scenario, and what it cannot exclude."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from scipy.special import stdtr, stdtrit
 
 from esrp.stats.intervals import cluster_sums, mean_of
 from esrp.stats.ratings import Floats, Units
+from esrp.stats.severity import beside
 from esrp.stats.unseen import EQUAL, STEP, Seen, chance, lower_bound, seen
 
 
@@ -64,6 +65,18 @@ class Estimate:
     def _moved(self, by: float) -> Seen | None:
         found = self.seen
         return found and Seen(found.n, found.low - by, found.high - by, found.differing, found.span)
+
+    def of_raters_like(self, shares: Mapping[str, float]) -> "Estimate":
+        """This for raters like these and not these: what each adds to the mean is an error too (``severities``).
+
+        Two raters or more; degrees after Satterthwaite, which with two are few.
+        """
+        if self.mean is None or self.errors is None or self.se is None:
+            return self
+        raters = len(shares)
+        added = {f"\0rater {name}": math.sqrt(raters / (raters - 1)) * share for name, share in shares.items()}
+        found = beside(self.se**2, self.degrees, sum(error**2 for error in added.values()), raters)
+        return Estimate(self.mean, self.errors | added, found.degrees, self.seen)
 
     def cautious(self) -> "Estimate":
         """With one dialogue more, a point below the worst that was seen, as a scenario of its own.

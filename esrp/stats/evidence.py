@@ -15,6 +15,7 @@ from esrp.stats.missing import missing_ratings
 from esrp.stats.paired import paired
 from esrp.stats.ratings import Floats, Ratings, Units
 from esrp.stats.scores import LOWEST
+from esrp.stats.severity import Severity, severities
 
 Raters: TypeAlias = Literal["calibrated", "human", "judge"]
 
@@ -76,6 +77,18 @@ class Sheet:
     def estimate(self, name: str) -> Estimate:
         """Of the run's mean."""
         return estimated(self.source, self.batches, name)
+
+    def added_by_judges(self, name: str) -> dict[str, float]:
+        """What each judge adds to the mean beside the others; empty where there are not two, or it is not known."""
+        found = self._severities
+        if found is None or name == "diversity":
+            return {}
+        added = found.shares[:, columns_of(name)].mean(axis=1)
+        return {} if np.isnan(added).any() else dict(zip(found.names, added.tolist(), strict=True))
+
+    @cached_property
+    def _severities(self) -> Severity | None:
+        return severities(self.ratings, "judge")
 
     def missing(self, name: str) -> float:
         """The share of the ratings that judges should have given and did not."""

@@ -9,7 +9,7 @@ import numpy as np
 from esrp.metrics import METRIC_IDS
 from esrp.policies import Policy, thresholds
 from esrp.stats.calibration import unrated
-from esrp.stats.estimates import Estimate
+from esrp.stats.estimates import UNKNOWN, Estimate
 from esrp.stats.evidence import Apart, Evidence, Raters, Sheet, calibrates, raters_of_batches, raters_that_count
 from esrp.stats.holm import holm
 from esrp.stats.looks import level
@@ -223,9 +223,20 @@ class _Comparison:
         """Every endpoint of the policy that there is something to say about: margins, then floors."""
         if self._margins is not None:
             for name, margin in thresholds(self._policy.margins).items():
-                yield self._measured(name, "margin", -margin, self._margins.estimate(name))
+                found = self._of_judges(name, self._margins.estimate(name), self._margins.theirs)
+                yield self._measured(name, "margin", -margin, found)
         for name, floor in thresholds(self._policy.floors).items():
-            yield self._measured(name, "floor", floor, self.ours.estimate(name))
+            yield self._measured(name, "floor", floor, self._of_judges(name, self.ours.estimate(name)))
+
+    def _of_judges(self, name: str, found: Estimate, theirs: Sheet | None = None) -> Estimate:
+        """For these judges, or where the policy asks for that, for judges like these; one alone tells nothing."""
+        if self._policy.judges == "fixed" or self.raters == "human" or name == "diversity":
+            return found
+        shares = self.ours.added_by_judges(name)
+        if theirs is not None:
+            before = theirs.added_by_judges(name)
+            shares = {judge: added - before[judge] for judge, added in shares.items() if judge in before}
+        return UNKNOWN if len(shares) < 2 else found.of_raters_like(shares)
 
     def _measured(self, name: str, kind: Kind, threshold: float, found: Estimate) -> _Measured:
         passing = found.cautious() if self._terms.cautious and name != "diversity" else found
@@ -256,6 +267,8 @@ class _Comparison:
             yield "not_shared"
         if covered and self._too_few:
             yield "too_few"
+        if self._policy.judges == "random" and len(self.ours.added_by_judges("overall")) < 2:
+            yield "too_few: judges"
         if self._policy.raters == "calibrated" and not self._calibrated:
             yield "calibrated_not_available"
         if self._policy.require_validated_judges and self._unvalidated:

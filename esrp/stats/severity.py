@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,19 @@ class Severity:
         if self.raters < 2 or np.isnan(added).any():
             return None
         return self.raters / (self.raters - 1) * float(added @ added)
+
+
+class Pooled(NamedTuple):
+    """A variance with its degrees of freedom."""
+
+    variance: float
+    degrees: float
+
+
+def beside(within: float, degrees: float, among: float, raters: int) -> Pooled:
+    """The variance of clusters with that among raters; degrees after Satterthwaite."""
+    parts = among**2 / (raters - 1) + within**2 / degrees
+    return Pooled(within + among, (within + among) ** 2 / parts if parts > 0 else degrees)
 
 
 def severities(ratings: Ratings, kind: str = "human") -> Severity | None:

@@ -1,4 +1,4 @@
-"""gates: what a release has spent of its error, and results from elsewhere that a policy requires"""
+"""gates: what a release has spent of its error, results from elsewhere, and how runs of a suite differ"""
 
 from alembic import op
 
@@ -23,6 +23,13 @@ def upgrade() -> None:
     op.execute("CREATE INDEX ix_looks_candidate ON analytics.looks (tenant_id, candidate)")
     own("analytics", "looks")
     op.execute(
+        """CREATE TABLE analytics.spreads (
+            tenant_id uuid NOT NULL, suite_id uuid NOT NULL, judges text[] NOT NULL, document jsonb NOT NULL,
+            at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (tenant_id, suite_id, judges))"""
+    )
+    own("analytics", "spreads")
+    publish("analytics", "spreads", "tenant_id, suite_id, judges, document", "gateway")
+    op.execute(
         """CREATE TABLE gateway.checks (
             run_id uuid NOT NULL REFERENCES gateway.runs (id) ON DELETE CASCADE, tenant_id uuid NOT NULL,
             name text NOT NULL, outcome text NOT NULL CONSTRAINT ck_checks_outcome CHECK (outcome IN ('pass', 'fail')),
@@ -35,4 +42,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Without them every look has all of the error again."""
     op.execute("DROP VIEW gateway.checks_v1")
-    op.execute("DROP TABLE gateway.checks, analytics.looks")
+    op.execute("DROP VIEW analytics.spreads_v1")
+    op.execute("DROP TABLE gateway.checks, analytics.looks, analytics.spreads")

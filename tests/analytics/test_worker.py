@@ -1,8 +1,10 @@
 """Messages and the timer: verdicts become ratings, ratings become a report, and doing it twice changes nothing."""
 
 import asyncio
+import json
 from uuid import uuid4
 
+from services.analytics.report import kept
 from services.analytics.worker import handlers, look_around, store_ratings, summarise_run
 from services.jobs import AdvanceRun, MeasureAgreement
 from tests.analytics.conftest import World
@@ -89,3 +91,17 @@ async def look_and_work(world: World) -> None:
     """What a worker does every few seconds."""
     for job in await look_around(world.resources):
         await handlers(world.resources)[type(job)](job.subject)
+
+
+async def test_what_two_runs_of_a_suite_show_of_its_spread_is_kept_for_plans(world: World) -> None:
+    suite = None
+    for _ in range(2):
+        run = await world.run(7, 10, status="succeeded", phase=None)
+        suite = suite or await world.db.fetchval("SELECT suite_id FROM gateway.runs WHERE id = $1", run)
+        await world.update(run, suite_id=suite)
+        await world.judge_all(run)
+        await store_ratings(world.resources, run)
+        await kept.agree(world.resources, run)
+    stored = await world.db.fetchrow("SELECT judges, document FROM analytics.spreads")
+    assert stored is not None and stored["judges"] == ["default"]
+    assert json.loads(stored["document"])["pairs"] == 70

@@ -78,6 +78,32 @@ def a_run(status: str = "succeeded", **fields: Any) -> Answer:
     return Answer({**fake_api.run(status).body, **fields})
 
 
+@pytest.fixture(autouse=True)
+def price(api: FakeApi) -> None:
+    """What every look costs here."""
+    price = {
+        "release": "commit:abc",
+        "attempts": 2,
+        "n": 480,
+        "max_dialogues": 1200,
+        "level": 0.0127,
+        "spends": 0.01,
+        "left": 0.03,
+        "again": False,
+        "refused": False,
+    }
+    api.on("POST", f"{GATE}/price", Answer(price))
+
+
+def test_what_a_look_costs_is_said_before_it_is_taken(api: FakeApi, esrp: Esrp) -> None:
+    api.on("POST", GATE, answer(a_verdict("pass")))
+    result = esrp("gate", RUN, "--gate", "smoke")
+    assert result.stderr.startswith(
+        "commit:abc, look 3: 480 of 1200 dialogues spend 0.0100 of the error; 0.0300 is left.\n"
+    )
+    assert [asked.path for asked in api.asked] == [f"{GATE}/price", GATE]
+
+
 @pytest.fixture
 def going(api: FakeApi) -> FakeApi:
     """A service on which a run with the gate smoke@2 goes from start to its verdict."""

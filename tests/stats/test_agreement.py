@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import t, weightedtau
 
 from esrp.stats import Interval, Rating, Ratings
-from esrp.stats.agreement import AgainstHumans, Agreement, MeanAlpha, against_humans, agreement
+from esrp.stats.agreement import AgainstHumans, Agreement, MeanAlpha, against_humans, agreement, icc, icc_of_all
 from tests.stats.builders import rating
 
 
@@ -69,8 +69,17 @@ def plain_kappa(found: list[tuple[int, int]]) -> float:
     return 1 - seen / by_chance
 
 
-def plain_icc(found: list[tuple[int, int]]) -> float:
-    """From the analysis of variance, as a table of subjects × two raters."""
+def complete(rows: list[Rating]) -> list[tuple[int, ...]]:
+    """The scores of the cells that all raters scored, in the order of raters."""
+    raters = sorted({r.rater for r in rows})
+    cells: dict[tuple[str, str], dict[str, int]] = {}
+    for r in rows:
+        cells.setdefault((r.dialogue, r.metric), {})[r.rater] = r.score
+    return [tuple(given[rater] for rater in raters) for given in cells.values() if len(given) == len(raters)]
+
+
+def plain_icc(found: Sequence[tuple[int, ...]]) -> float:
+    """From the analysis of variance, as a table of subjects × raters."""
     table = np.array(found, dtype=float)
     n, k = table.shape
     rows, columns, grand = table.mean(axis=1), table.mean(axis=0), table.mean()
@@ -109,7 +118,7 @@ def test_every_coefficient_agrees_with_a_plain_version(raters: int) -> None:
     assert found.pairs == len(all_pairs)
     assert found.krippendorff_alpha == pytest.approx(plain_alpha(rows), abs=1e-12)
     assert found.qwk == pytest.approx(plain_kappa(all_pairs), abs=1e-12)
-    assert found.icc == pytest.approx(plain_icc(all_pairs), abs=1e-12)
+    assert found.icc == pytest.approx(plain_icc(complete(rows) if found.icc_raters > 2 else all_pairs), abs=1e-12)
     assert found.acc == sum(x == y for x, y in all_pairs) / len(all_pairs)
     assert found.acc_soft == sum(abs(x - y) <= 1 for x, y in all_pairs) / len(all_pairs)
     assert found.weighted_tau == pytest.approx(weightedtau(*zip(*all_pairs, strict=True)).statistic, abs=1e-12)
@@ -164,11 +173,11 @@ def test_replicates_are_cells_of_their_own() -> None:
 
 
 def test_what_cannot_be_known_is_none() -> None:
-    nothing = Agreement(0, 0, None, None, None, None, None, None, None, None)
+    nothing = Agreement(0, 0, None, None, None, None, 2, None, None, None, None)
     assert agreement(Ratings.of([]), "human") == nothing
     assert agreement(Ratings.of(sheet({"r1": [5, 4]})), "human") == nothing
     equal = agreement(Ratings.of(sheet({"r1": [4, 4, 4], "r2": [4, 4, 4]})), "human")
-    assert equal == Agreement(3, 3, None, None, None, None, 1, 1, None, None)
+    assert equal == Agreement(3, 3, None, None, None, None, 2, 1, 1, None, None)
     constant = agreement(Ratings.of(sheet({"r1": [4, 4, 4], "r2": [4, 3, 5]})), "human")
     assert constant.weighted_tau is None and constant.weighted_tau_null is None
     assert constant.krippendorff_alpha is not None
@@ -195,3 +204,28 @@ def test_a_judge_is_held_against_every_human_rating_of_what_it_rated() -> None:
     assert found["fluency"].qwk == pytest.approx(plain_kappa(rows), abs=1e-12)
     assert found["coherence"] == AgainstHumans(0, None, None, None, None)
     assert against_humans(Ratings.of(people), "j1")["fluency"].n == 0
+
+
+def test_the_icc_of_three_raters_who_rated_everything_is_the_one_of_the_textbook() -> None:
+    """Shrout and Fleiss 1979, four judges and six targets, halved onto whole scores; worked by analysis of variance."""
+    table = np.array([[5, 1, 3, 4], [4, 1, 2, 1], [4, 2, 3, 3], [4, 1, 2, 3], [5, 1, 3, 4], [3, 1, 2, 3]])
+    n, k = table.shape
+    grand, rows, columns = table.mean(), table.mean(axis=1), table.mean(axis=0)
+    msr = k * ((rows - grand) ** 2).sum() / (n - 1)
+    msc = n * ((columns - grand) ** 2).sum() / (k - 1)
+    mse = ((table - rows[:, None] - columns + grand) ** 2).sum() / ((n - 1) * (k - 1))
+    wanted = (msr - mse) / (msr + (k - 1) * mse + k * (msc - mse) / n)
+    cells = [(target, judge) for target in range(n) for judge in range(k)]
+    ratings = [rating("a", f"s{target}", int(table[target, judge]), rater=f"r{judge}") for target, judge in cells]
+    found = agreement(Ratings.of(ratings), "judge", permutations=2)
+    assert found.icc == pytest.approx(wanted) and found.icc_raters == 4
+    nested = [r for r in ratings if (r.rater in ("r0", "r1")) == (r.scenario in ("s0", "s1", "s2"))]
+    assert agreement(Ratings.of(nested), "judge", permutations=2).icc_raters == 2
+
+
+def test_the_icc_of_two_raters_is_the_same_from_pairs_and_from_the_table() -> None:
+    random = np.random.default_rng(4)
+    table = random.integers(0, 5, (40, 2))
+    joint = np.zeros((5, 5), dtype=np.int64)
+    np.add.at(joint, (table[:, 0], table[:, 1]), 1)
+    assert icc(joint) == pytest.approx(icc_of_all(table))

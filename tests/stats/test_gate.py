@@ -378,3 +378,14 @@ def test_a_dialogue_without_a_pair_does_not_enter() -> None:
     extra = [rating("c99", "s00", 1, metric=metric) for metric in METRIC_IDS]
     found = decide(Policy(margins={"*": 0.1}), evidence(flat() + extra), evidence(flat()))
     assert found.verdict == "pass" and rule(found, "overall").estimate == 0
+
+
+def test_a_claim_about_judges_like_these_is_wider_and_takes_two() -> None:
+    rows = [r._replace(rater=rater, score=r.score) for r in noisy(6, 10) for rater in ("a", "b")]
+    severe = [r._replace(score=max(1, r.score - (r.rater == "b"))) for r in rows]
+    policies = [Policy(floors={"overall": 2}, judges=judges) for judges in ("fixed", "random")]
+    fixed, random = (decide(policy, Evidence(Ratings.of(severe), 60, 2)).rules[0] for policy in policies)
+    assert fixed.bound is not None and random.bound is not None and random.estimate == fixed.estimate
+    assert random.bound < fixed.bound - 0.5
+    alone = decide(policies[1], Evidence(Ratings.of(noisy(6, 10)), 60))
+    assert (alone.verdict, alone.errors) == ("error", ("too_few: judges",))

@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 from pydantic import Field
 
-from esrp.api import Decision, ExternalCheckOut, GateRule, SentinelOut
+from esrp.api import Decision, ExternalCheckOut, GateRule, LookPrice, SentinelOut
 from esrp.canonical import digest
 from esrp.comparable import differs
 from esrp.dialogue import Frozen
@@ -134,6 +134,28 @@ def judged(ask: Ask, material: Material) -> Found:
     )
 
 
+def priced(policy: Policy, material: Material, dialogues: int | None) -> LookPrice:
+    """What a look at the run would cost, as it is or with so many dialogues."""
+    ours, spending, alpha = material.ours, material.spending, 1 - policy.confidence
+    evidence, own = _of_release(ours, material.others), dialogues or _rated(ours)
+    n = own + sum(spending.others.values())
+    most = spending.most or max(policy.max_dialogues or 0, own, ours.planned)
+    ratings = "" if dialogues else _look(evidence, ours, material.theirs).ratings
+    charge = _charge(spending, Look(n, ratings), most, alpha)
+    spent = max((taken.spent for taken in spending.taken), default=0.0)
+    return LookPrice(
+        release=material.key.release,
+        attempts=len(spending.taken),
+        n=n,
+        max_dialogues=most,
+        level=rounded(charge.level) if charge else None,
+        spends=rounded(max(0.0, charge.spent - spent) if charge else 0.0),
+        left=rounded(alpha - max(spent, charge.spent if charge else 0.0)),
+        again=charge is not None and charge.again,
+        refused=charge is None,
+    )
+
+
 # --- the release ------------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +273,7 @@ def _of_disasters(policy: Policy, evidence: Evidence, verdict: Verdict) -> Itera
         return
     alpha = 1 - policy.confidence
     rated = evidence.ratings
-    found = disasters(rated.only(rated.among("kind", (kind_of(verdict),)))).any
+    found = disasters(rated.only(rated.among("kind", (kind_of(verdict),)))).any.lowest
     held = held_to(policy.ceilings.disaster, found, alpha=alpha)
     limit = (lower_limit if held.outcome == "fail" else upper_limit)(found.count, found.n, alpha) if found.n else None
     yield GateRule(

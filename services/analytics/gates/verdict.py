@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import Attempt, EarlierAttempt, GateBaseline, Given, RatedDialogue, WorstPair
+from esrp.api import Attempt, EarlierAttempt, GateBaseline, Given, LookPrice, RatedDialogue, WorstPair
 from esrp.imported import ImportTotals
 from esrp.limits import NOT_TESTED
 from esrp.metrics import metrics_of
@@ -17,7 +17,7 @@ from esrp.text import rounded
 from esrp.verdict import Decided, Extension, Facts
 from services.analytics.gates import given, ledger
 from services.analytics.gates.given import Reason, Seen
-from services.analytics.gates.judged import Ask, Found, Material, judged
+from services.analytics.gates.judged import Ask, Found, Material, judged, priced
 from services.analytics.gates.worst import Pair, Played, kind_of
 from services.analytics.imports import imported
 from services.analytics.report.packed import documented
@@ -48,6 +48,15 @@ async def evaluate(
                 await ledger.lock(tx, material.key)
                 if await ledger.spending(tx, material.key, run_id) == material.spending:
                     return await _kept(tx, ask, material, found, now)
+
+
+async def price(
+    resources: Resources, run_id: UUID, tenant_id: UUID, ask: Ask, dialogues: int | None
+) -> LookPrice | None:
+    """What the verdict would cost; ``None`` if there is no such run."""
+    async with resources.figures.slot() as do:
+        material = await _material(resources, do, run_id, tenant_id, ask)
+        return None if material is None else await do(priced, ask.policy, material, dialogues)
 
 
 async def _material(resources: Resources, do: Do, run_id: UUID, tenant_id: UUID, ask: Ask) -> Material | None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from esrp.api import GateVerdict
+from esrp.api import GateVerdict, LookPrice
 from esrp.errors import NotFound
 from esrp.verdict import worded
 from services.analytics.gates import verdict
@@ -23,3 +23,12 @@ async def evaluate(run_id: UUID, ask: Ask, resources: Res, tenant: UUID, own: bo
     if found is None:
         raise NotFound("run", encode("run", run_id))
     return worded(found)
+
+
+@router.post("/internal/runs/{run_id}/gate/price")
+async def price(run_id: UUID, ask: Ask, resources: Res, tenant: UUID, dialogues: int | None = None) -> LookPrice:
+    """What the verdict would cost of the release's error, now or with so many dialogues of the run."""
+    found = await verdict.price(resources, run_id, tenant, ask, dialogues)
+    if found is None:
+        raise NotFound("run", encode("run", run_id))
+    return found

@@ -21,12 +21,14 @@ from esrp.api import (
 from esrp.api import Form as FormOut
 from esrp.api import Intervals as Bounds
 from esrp.canonical import digest
-from esrp.limits import Limit
+from esrp.limits import NOT_TESTED, Limit
 from esrp.metrics import METRIC_IDS
 from esrp.paper_tables import published
 from esrp.stats import METHOD, Ratings, Score, Scores, table
+from esrp.stats.disasters import disasters
 from esrp.stats.diversity import DiversityScore, diversity_sha256, rated_diversity
 from esrp.stats.missing import missing_ratings
+from esrp.stats.panel import panel
 from esrp.text import bounds, rounded
 from services.analytics.gates.examples import examples
 from services.analytics.report.agreements import Agreed
@@ -36,6 +38,7 @@ from services.analytics.report.limits import limits
 from services.analytics.report.material import Found, Material
 from services.analytics.report.packing import of_kind
 from services.analytics.report.played import Dialogue
+from services.analytics.report.rare import has_panel, low_shares, panel_out, worst_dialogues
 from services.analytics.report.replies import Wording
 from services.kit.ids import encode
 
@@ -74,6 +77,8 @@ def _found(material: Material) -> Found:
         coverage=_coverage(material, kind, ratings, planned),
         calibration=calibration,
         diversity=_diversity(material),
+        disasters=disasters(ratings),
+        panel=panel(of["judge"]) if kind == "judge" and "judge" in of and has_panel(of["judge"]) else None,
         agreed=_agreed(raters, of),
     )
 
@@ -95,6 +100,10 @@ def _report(material: Material, found: Found) -> Report:
         judges_against_humans=calibration and calibration.against_humans(),
         groups={by: {label: _group(of[""]) for label, of in parts.items()} for by, parts in found.table.groups.items()},
         examples=examples(found.ratings),
+        disaster=low_shares(found.disasters) if found.rated else {},
+        worst=worst_dialogues(found.disasters),
+        panel=panel_out(found.panel),
+        not_tested=list(NOT_TESTED),
         published=published(run.suite_label, found.raters),
         lengths=Lengths(replies=form.replies, inside=form.inside, median=form.median),
         form=_form(material.wording),

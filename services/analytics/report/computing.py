@@ -29,6 +29,8 @@ from esrp.render import tables
 from esrp.render.leaderboard import markdown
 from esrp.stats import Agreement, Ratings, agreement
 from esrp.stats.diversity import BatchRating
+from esrp.stats.paired import paired
+from esrp.stats.power import observed
 from esrp.text import bounds, rounded
 from services.analytics.exports import TYPES, whole
 from services.analytics.figures.breakdown import Asked, Page, breakdown
@@ -112,6 +114,16 @@ def report(given: Given) -> Written:
     return Written(document, limits, made.report.sha256, made.ratings_sha256, made.agreed)
 
 
+def spread(ours: Packed, theirs: Packed) -> dict[str, Any] | None:
+    """How two runs differ, as judges rated them; ``None`` where they share too few pairs to tell."""
+    one, other = (of_kind(packed.unpacked().ratings, "judge") for packed in (ours, theirs))
+    found = observed(paired(one.units, other.units))
+    if found is None:
+        return None
+    arrays = {name: getattr(found, name).tolist() for name in ("among", "within", "low")}
+    return {**arrays, "pairs": found.pairs, "scenarios": found.scenarios}
+
+
 def agreements(ratings: Packed) -> dict[Agreed, dict[str, Any]]:
     """The agreement of each kind of raters."""
     found = {}
@@ -122,7 +134,8 @@ def agreements(ratings: Packed) -> dict[Agreed, dict[str, Any]]:
 
 def _agreement(kind: RaterKind, found: Agreement) -> AgreementOut:
     by_character = found.alpha_by_character
-    numbers = {name: rounded(value) for name, value in asdict(found).items() if name != "alpha_by_character"}
+    apart = "alpha_by_character", "icc_raters"
+    numbers = {name: rounded(value) for name, value in asdict(found).items() if name not in apart}
     return AgreementOut(
         kind=kind,
         alpha_by_character=by_character

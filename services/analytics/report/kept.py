@@ -10,7 +10,7 @@ from esrp.api import FINAL, AgreementOut, Choice, Report
 from esrp.limits import Limit, loaded
 from services.analytics import rated
 from services.analytics.ratings import diversity_ratings
-from services.analytics.report import agreements, computing, played, store
+from services.analytics.report import agreements, computing, played, spreads, store
 from services.analytics.report.agreements import Agreed
 from services.analytics.report.computing import Given, Written
 from services.analytics.report.counting import count_replies
@@ -96,6 +96,7 @@ async def count(resources: Resources, run_id: UUID) -> bool:
 async def agree(resources: Resources, run_id: UUID) -> None:
     """Compute the agreement of a run's raters if it is not known, and keep it. It holds no connection while it counts.
 
+    How the run differs from another of its suite is measured along with it.
     Ratings that change meanwhile make it outdated, which its hash shows; the next ring or look does it again. What is
     too much to compute stays unknown until they change.
     """
@@ -106,8 +107,13 @@ async def agree(resources: Resources, run_id: UUID) -> None:
                 return
             changes = await rated.changes(tx, run_id)
             ratings = await packed(tx, run_id)
+            beside = await spreads.other_run(tx, run) if run.status == "succeeded" else None
+            other = await packed(tx, beside) if beside else None
         found = await unless_too_much(_agreements(resources, do, ratings))
+        apart = await unless_too_much(do(computing.spread, ratings, other)) if other else None
     async with resources.engine.begin() as tx:
+        if apart is not None:
+            await spreads.save(tx, run, apart)
         for of, document in (found or {}).items():
             await agreements.save_agreement(tx, run, of, document)
         await agreements.mark_agreed(tx, run_id, changes)

@@ -34,6 +34,10 @@ def _of_ratings(material: Material, found: Found) -> Iterable[Limit]:
         yield limit("dialogues_not_scored", missing=missing, dialogues=coverage.dialogues)
     if found.rated and by != "human":
         yield from _lacking_judges(material, coverage)
+    if found.panel is not None and found.panel.constant:
+        yield limit("judges_constant", judges=found.panel.constant)
+    if found.panel is not None and found.panel.unrelated:
+        yield limit("judges_unrelated", judges=found.panel.unrelated)
     if found.rated and by == "judge":
         yield limit("judges_not_validated", judges=tuple(found.ratings.levels["rater"]))
     if found.calibration is not None and by != "human":

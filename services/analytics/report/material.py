@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from esrp.api import Choice, Coverage, Diversity, RaterKind, Raters
 from esrp.stats import Ratings, Scores, Table
+from esrp.stats.disasters import Disasters
 from esrp.stats.diversity import BatchRating
+from esrp.stats.panel import Panel
 from services.analytics.report.agreements import Agreed
 from services.analytics.report.calibration import Calibration
 from services.analytics.report.played import Dialogue, Scenario
@@ -42,6 +44,8 @@ class Found:
     coverage: Coverage
     calibration: Calibration | None
     diversity: Diversity | None
+    disasters: Disasters
+    panel: Panel | None
     agreed: Agreed | None
 
     @property

@@ -78,6 +78,7 @@ class BaselineRun:
     suite_id: UUID
     judges: Sequence[str]
     finished_at: datetime | None
+    dialogues: int
 
 
 async def add(tx: AsyncConnection, tenant_id: UUID, name: str, policy: Policy) -> StoredGate:
@@ -187,7 +188,8 @@ async def baseline_run(tx: AsyncConnection, tenant_id: UUID, ref: str) -> Baseli
     return await one(
         tx,
         BaselineRun,
-        "SELECT r.id, r.suite_id, r.judges, r.finished_at FROM gateway.runs r"
+        "SELECT r.id, r.suite_id, r.judges, r.finished_at, (r.plan ->> 'dialogues')::int AS dialogues"
+        " FROM gateway.runs r"
         " WHERE r.tenant_id = :tenant AND r.id = coalesce(CAST(:id AS uuid),"
         " (SELECT run_id FROM gateway.baselines WHERE tenant_id = :tenant AND name = :name))",
         tenant=tenant_id,

@@ -1,6 +1,7 @@
 """A run held against a policy: which one, against which baseline, and what the analytics service makes of it."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ import orjson
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import GateVerdict
+from esrp.api import GateVerdict, LookPrice
 from esrp.errors import EsrpError, InvalidInput, NotFound
 from esrp.policies import Policy
 from esrp.verdict import Decided, worded
@@ -53,18 +54,32 @@ async def asked(tx: AsyncConnection, tenant_id: UUID, given: str | Policy, point
     return Asked(Policy.model_validate(found.policy), found.label)
 
 
-async def foreseen(tx: AsyncConnection, tenant_id: UUID, gate: Asked, pointer: str) -> list[str]:
-    """What is to be told before a run is paid for: without its baseline the gate could not decide.
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What is to be told before a run is paid for; ``again``: dialogues that each judge of ``judges`` rates anew."""
+
+    warnings: Sequence[str] = ()
+    again: int = 0
+    judges: Sequence[str] = ()
+
+
+async def foreseen(tx: AsyncConnection, tenant_id: UUID, gate: Asked, pointer: str) -> Foreseen:
+    """Without its baseline the gate could not decide; with it judges may have to rate that again.
 
     A name may still be set while the run is played; a run that is gone does not come back: ``InvalidInput``.
     """
-    named = gate.policy.baseline
-    if named is None or gate.policy.baseline_optional or await policies.baseline_run(tx, tenant_id, named):
-        return []
+    policy, named = gate.policy, gate.policy.baseline
+    found = None if named is None else await policies.baseline_run(tx, tenant_id, named)
+    if found is not None:
+        again = 0 if policy.raters == "human" or policy.sentinel is None else policy.sentinel
+        return Foreseen((), found.dialogues if again == "all" else min(again, found.dialogues), found.judges)
+    if named is None or policy.baseline_optional:
+        return Foreseen()
     if named.startswith("run_"):
         raise InvalidInput.at(pointer if gate.name else f"{pointer}/baseline", f"There is no run {named!r}.")
     command = f"`esrp baseline set {shlex.quote(named)} RUN`"
-    return [f"There was no baseline {named!r} when this was asked for; the gate cannot decide before {command}."]
+    told = f"There was no baseline {named!r} when this was asked for; the gate cannot decide before {command}."
+    return Foreseen((told,))
 
 
 async def evaluate(resources: Resources, run: StoredRun, gate: Asked, *, own: bool = False) -> GateVerdict:
@@ -73,21 +88,9 @@ async def evaluate(resources: Resources, run: StoredRun, gate: Asked, *, own: bo
     The run's ``own`` gate does not wait behind what people ask for.
     """
     policy = gate.policy
-    async with reading(resources.engine) as tx:
-        found = await policies.baseline_run(tx, run.tenant_id, policy.baseline) if policy.baseline else None
-        anchor = await policies.baseline_run(tx, run.tenant_id, policy.anchor.baseline) if policy.anchor else None
-        sent = await checks.of_run(tx, run.id)
-    heard: list[sentinel.Heard] = []
+    found, body = await _question(resources, run, gate)
     if policy.sentinel and found is not None and policy.raters != "human":
-        heard = await sentinel.heard(resources, run, found, policy.sentinel)
-    body = {
-        "gate": gate.name,
-        "policy": policy.model_dump(mode="json"),
-        "baseline": found and _against(policy.baseline, found),
-        "anchor": anchor and policy.anchor and _against(policy.anchor.baseline, anchor),
-        "checks": [check.model_dump(mode="json") for check in sent],
-        "sentinel": heard,
-    }
+        body["sentinel"] = await sentinel.heard(resources, run, found, policy.sentinel)
     answer = await resources.peers.call(
         "analytics",
         "POST",
@@ -97,6 +100,38 @@ async def evaluate(resources: Resources, run: StoredRun, gate: Asked, *, own: bo
         seconds=SECONDS,
     )
     return GateVerdict.model_validate_json(answer.body)
+
+
+async def price(resources: Resources, run: StoredRun, gate: Asked, dialogues: int | None) -> LookPrice:
+    """What the verdict would cost of the release's error; nothing is asked of judges, and nothing is spent."""
+    _, body = await _question(resources, run, gate)
+    answer = await resources.peers.call(
+        "analytics",
+        "POST",
+        f"/internal/runs/{run.id}/gate/price",
+        query={"tenant": str(run.tenant_id), **({"dialogues": str(dialogues)} if dialogues else {})},
+        body=orjson.dumps(body),
+    )
+    return LookPrice.model_validate_json(answer.body)
+
+
+async def _question(
+    resources: Resources, run: StoredRun, gate: Asked
+) -> tuple[policies.BaselineRun | None, dict[str, Any]]:
+    """The baseline, and what analytics is asked."""
+    policy = gate.policy
+    async with reading(resources.engine) as tx:
+        found = await policies.baseline_run(tx, run.tenant_id, policy.baseline) if policy.baseline else None
+        anchor = await policies.baseline_run(tx, run.tenant_id, policy.anchor.baseline) if policy.anchor else None
+        sent = await checks.of_run(tx, run.id)
+    return found, {
+        "gate": gate.name,
+        "policy": policy.model_dump(mode="json"),
+        "baseline": found and _against(policy.baseline, found),
+        "anchor": anchor and policy.anchor and _against(policy.anchor.baseline, anchor),
+        "checks": [check.model_dump(mode="json") for check in sent],
+        "sentinel": [],
+    }
 
 
 def _against(ref: str | None, run: policies.BaselineRun) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from esrp import api
 from esrp.documents import read
@@ -21,6 +21,7 @@ from services.kit.unit import Unit, unit
 
 router = APIRouter(prefix="/v1", tags=["gates"])
 SCHEMA = {"schema": {"$ref": "#/components/schemas/GateRequest"}}
+Dialogues = Annotated[int | None, Query(ge=1, le=100_000)]
 BODIES = dict.fromkeys(("application/json", "application/yaml"), SCHEMA)
 
 
@@ -92,6 +93,19 @@ async def evaluate_gate(id: str, body: api.RunGateRequest, resources: Res, who: 
             raise WrongState(id, run.status, "final")
         asked = await verdicts.asked(tx, who.tenant_id, given, pointer)
     return await verdicts.evaluate(resources, run, asked)
+
+
+@router.post("/runs/{id}/gate/price")
+async def price_gate(
+    id: str, body: api.RunGateRequest, resources: Res, who: Reader, dialogues: Dialogues = None
+) -> api.LookPrice:
+    """What holding the run against the policy would cost of its release's error, as it is or with so many dialogues."""
+    given, pointer = (body.gate, "/gate") if body.policy is None else (body.policy, "/policy")
+    assert given is not None
+    async with reading(resources.engine) as tx:
+        run = await store.find_run(tx, who.tenant_id, decode("run", id))
+        asked = await verdicts.asked(tx, who.tenant_id, given, pointer)
+    return await verdicts.price(resources, run, asked, dialogues)
 
 
 @router.get("/runs/{id}/gate")

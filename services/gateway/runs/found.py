@@ -8,11 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esrp.api import RunRequest, TranscriptCandidate
 from esrp.errors import InvalidInput, NotConfigured
+from esrp.stats.power import Spread
 from services.gateway.gates import verdicts
+from services.gateway.runs import spreads
 from services.gateway.suites import suites, transcripts
 from services.gateway.suites.suites import WholeSuite
 from services.gateway.suites.transcripts import Replies, StoredTranscript
 from services.kit.settings import JudgeSettings, ModelSettings, Settings
+
+NOTHING_FORESEEN = verdicts.Foreseen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ class Found:
     transcript: Transcript | None = None
     frozen: Frozen | None = None
     gate: verdicts.Asked | None = None
-    foreseen: Sequence[str] = ()  # what the gate cannot decide without
+    foreseen: verdicts.Foreseen = NOTHING_FORESEEN
+    spread: Spread | None = None  # of two runs of the suite by these judges
 
 
 async def find(tx: AsyncConnection, settings: Settings, tenant_id: UUID, request: RunRequest) -> Found:
@@ -57,7 +62,8 @@ async def find(tx: AsyncConnection, settings: Settings, tenant_id: UUID, request
         judges=judges_named(request.judges, settings),
         simulator=_simulator(settings, request),
         gate=gate,
-        foreseen=[] if gate is None else await verdicts.foreseen(tx, tenant_id, gate, "/gate"),
+        spread=await spreads.of(tx, tenant_id, suite.id, request.judges),
+        foreseen=NOTHING_FORESEEN if gate is None else await verdicts.foreseen(tx, tenant_id, gate, "/gate"),
     )
 
 

@@ -27,7 +27,8 @@ from esrp.prompts import prompt_hashes
 from esrp.prompts.diversity import DIVERSITY_SEES, diversity_hashes
 from esrp.prompts.labels import CHINESE
 from esrp.sampling import sampled
-from esrp.stats.power import detectable
+from esrp.stats.exact import clean_dialogues
+from esrp.stats.power import Spread, detectable
 from esrp.suite import Suite
 from services.gateway.runs.estimates import Calls, estimated
 from services.gateway.runs.found import Found
@@ -127,7 +128,8 @@ def order(found: Found, pointer: str = "/round2/frozen") -> Order:
         raise InvalidInput.at("/sample/dialogues", f"the suite has {most} dialogues")
     _require_turns(found, pointer)
     recorded = _recorded(found)
-    plan = _plan(request, suite, recorded, judges)
+    plan = _plan(request, suite, recorded, judges, found.spread)
+    plan = plan.model_copy(update={"sentinel_calls": _heard_again(found)})
     if not 0 < plan.dialogues <= MOST:
         raise InvalidInput.at("/sample", f"this run has {plan.dialogues} dialogues; 1 to {MOST} are possible")
     manifest = _manifest(found)
@@ -139,7 +141,8 @@ def order(found: Found, pointer: str = "/round2/frozen") -> Order:
         simulator="frozen" if found.frozen else request.simulator if found.simulator else None,
         warnings=[
             *_warnings(request, suite, recorded, judges, found.simulator.model if found.simulator else None),
-            *found.foreseen,
+            *found.foreseen.warnings,
+            *_of_gate(found, plan),
         ],
     )
 
@@ -210,7 +213,13 @@ def _transcript_name(found: Found) -> str:
 # --- the plan ---------------------------------------------------------------------------------------------------------
 
 
-def _plan(request: RunRequest, suite: Suite, recorded: Recorded | None, judges: Sequence[JudgeSettings]) -> Plan:
+def _plan(
+    request: RunRequest,
+    suite: Suite,
+    recorded: Recorded | None,
+    judges: Sequence[JudgeSettings],
+    spread: Spread | None = None,
+) -> Plan:
     pairs = request.sample.dialogues if request.sample else suite.counts["dialogues"]
     dialogues = pairs * request.replicates if recorded is None else recorded.dialogues
     played = dialogues if recorded is None else 0
@@ -221,7 +230,7 @@ def _plan(request: RunRequest, suite: Suite, recorded: Recorded | None, judges: 
         played * request.rounds, live * (request.rounds - 1), dialogues * len(request.judges) + batches, batches
     )
     tokens = estimated(request, suite, calls)
-    shown = detectable(min(pairs, dialogues), scenarios=min(pairs, len(suite.scenarios)))
+    shown = detectable(min(pairs, dialogues), scenarios=min(pairs, len(suite.scenarios)), spread=spread)
     return Plan(
         dialogues=dialogues,
         candidate_calls=calls.candidate,
@@ -229,8 +238,26 @@ def _plan(request: RunRequest, suite: Suite, recorded: Recorded | None, judges: 
         judge_calls=calls.judge,
         tokens=tokens.span,
         cost=tokens.cost(request.prices),
-        detectable=Detectable(overall=round(shown.overall, 3), metrics=round(shown.metrics, 3)),
+        detectable=Detectable(overall=round(shown.overall, 3), metrics=round(shown.metrics, 3), assumed=shown.assumed),
     )
+
+
+def _heard_again(found: Found) -> int:
+    """Calls of hosted judges that both runs have, about dialogues of the gate's baseline."""
+    hosted = [judge.name for judge in found.judges if judge.kind == "chat" and judge.name in found.foreseen.judges]
+    return found.foreseen.again * len(hosted)
+
+
+def _of_gate(found: Found, plan: Plan) -> list[str]:
+    """A ceiling that so few dialogues cannot show to be kept."""
+    ceilings = found.gate.policy.ceilings if found.gate else None
+    needed = None if ceilings is None else clean_dialogues(ceilings.disaster)
+    if ceilings is None or needed is None or plan.dialogues >= needed:
+        return []
+    return [
+        f"A ceiling of {ceilings.disaster:.2%} takes {needed} dialogues without a disaster to pass; this run has"
+        f" {plan.dialogues}."
+    ]
 
 
 def _replies(request: RunRequest, suite: Suite, pairs: int) -> list[int]:

@@ -13,6 +13,7 @@ from services.gateway.runs.rows import Far, ShownRun
 from services.kit.ids import encode
 
 PLAN = ("dialogues", "candidate_calls", "simulator_calls", "judge_calls", "tokens", "cost", "detectable", "probed")
+LATER = {"sentinel_calls": 0}  # what a plan of before has not
 
 
 async def shown(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> Run:
@@ -51,7 +52,8 @@ def document(
         "created_at": run.created_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
-        "plan": {name: run.plan.get(name) for name in PLAN},
+        "plan": {name: run.plan.get(name) for name in PLAN}
+        | {n: run.plan.get(n, unknown) for n, unknown in LATER.items()},
         "progress": progress.progress_out(run, far),
         "usage": far.usage,
         "pacing": {role: _pacing(changes) for role, changes in (pacing or {}).items()},
@@ -63,6 +65,10 @@ def document(
         "links": _links(id),
         "source": encode("run", run.source_id) if run.source_id else None,
     }
+
+
+def _later(plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plan.get(name, unknown) for name, unknown in LATER.items()}
 
 
 def _manifest(run: ShownRun) -> dict[str, Any]:
