@@ -112,18 +112,37 @@ class World:
 
     def scores(self, *bots: Bot) -> list[Integers]:
         """Each bot's ratings in one new study: characters × scenarios × metrics."""
-        characters, scenarios = self.design.characters, self.design.scenarios
-        shared = self.normal(SCENARIO, 1, scenarios, 1) + self.normal(PAIR, characters, scenarios, 1)
+        shared = self.shared()
         return [self.again(bot, shared) for bot in bots]
+
+    def shared(self) -> Floats:
+        """What the scenarios and pairs of a study are like, for all bots."""
+        characters, scenarios = self.design.characters, self.design.scenarios
+        return self.normal(SCENARIO, 1, scenarios, 1) + self.normal(PAIR, characters, scenarios, 1)
 
     def again(self, bot: Bot, shared: Floats) -> Integers:
         """A bot's ratings where scenarios and pairs are as they were."""
+        replies = self._replies(shared)
+        return self._rated(bot, replies)
+
+    def twice(self, bot: Bot, moved: Bot, shared: Floats) -> tuple[Integers, Integers]:
+        """The same replies rated now, by a judge to whom the bot is ``moved``, and before."""
+        replies = self._replies(shared)
+        return self._rated(moved, replies), self._rated(bot, replies)
+
+    def moved(self, bot: Bot, by: float) -> Bot:
+        """What a bot is to a judge that gives every metric so much more on average."""
+        return bot.worse(np.full(METRICS, -by))
+
+    def _replies(self, shared: Floats) -> Floats:
         characters, scenarios = self.design.characters, self.design.scenarios
-        latent = bot.fixed[:, None, :] + shared + self.normal(SCENARIO_BOT, 1, scenarios, 1)
-        latent = latent + self.normal(DIALOGUE, characters, scenarios, 1)
-        latent = latent + self.normal(float(np.hypot(CELL, RATER)), characters, scenarios, METRICS)
+        own = self.normal(SCENARIO_BOT, 1, scenarios, 1) + self.normal(DIALOGUE, characters, scenarios, 1)
+        return shared + own + self.normal(CELL, characters, scenarios, METRICS)
+
+    def _rated(self, bot: Bot, replies: Floats) -> Integers:
+        latent = bot.fixed[:, None, :] + replies + self.normal(RATER, *replies.shape)
         scores = np.clip(np.rint(latent), 1, 5).astype(np.int64)
-        scores[self.random.random((characters, scenarios)) < bot.ones] = 1
+        scores[self.random.random(replies.shape[:2]) < bot.ones] = 1
         return scores
 
     def normal(self, sd: float, *shape: int) -> Floats:

@@ -12,7 +12,7 @@ from esrp.metrics import DIMENSIONS, METRIC_IDS, Dimension, columns_of
 from esrp.stats.estimates import Estimate
 from esrp.stats.intervals import CONFIDENCE, Interval
 from esrp.stats.ratings import DIFFERENCES, OWN_LOG, SCORES, Floats, Integers, Ratings, Span
-from esrp.stats.severity import Severity, beside, severities
+from esrp.stats.severity import Severity, half_width, severities
 from esrp.stats.unseen import Seen, Sides, seen, widened
 
 FEWEST = 60  # dialogues with a human rating: below it only agreement is shown
@@ -100,7 +100,7 @@ class Rectified:
         return Calibrated(
             mean=found.mean,
             se=found.se,
-            interval=_interval(found, None if found.se is None else found.se**2, found.degrees, confidence),
+            interval=_interval(found, confidence),
             n_human=int(self.n[columns].min()),
             lambda_=float(self.lambdas[columns].mean()),
             clusters=self._clusters(columns),
@@ -110,14 +110,13 @@ class Rectified:
         )
 
     def _people(self, found: Estimate, columns: Sequence[int], confidence: float) -> Interval | None:
-        """Raters as clusters beside scenarios; degrees after Satterthwaite."""
+        """Raters as clusters beside scenarios."""
         if self.severity is None or found.se is None:
             return None
-        among, within = self.severity.variance(columns), found.se**2
+        among = self.severity.variance(columns)
         if among is None:
             return None
-        pooled = beside(within, found.degrees, among, self.severity.raters)
-        return _interval(found, pooled.variance, pooled.degrees, confidence)
+        return _held(found, half_width(found.se**2, found.degrees, among, self.severity.raters, confidence), confidence)
 
     def _clusters(self, columns: Sequence[int]) -> int:
         return int(self.labelled[:, columns].sum(axis=0).min())
@@ -130,11 +129,17 @@ class Rectified:
         return Seen(n, found.low, found.high, alike, found.span)
 
 
-def _interval(found: Estimate, variance: float | None, degrees: float, confidence: float) -> Interval | None:
-    """Student's, with what so few labels cannot exclude."""
-    if found.mean is None or variance is None or found.seen is None:
+def _interval(found: Estimate, confidence: float) -> Interval | None:
+    """Student's."""
+    if found.se is None:
         return None
-    half = float(stdtrit(degrees, (1 + confidence) / 2)) * math.sqrt(variance)
+    return _held(found, float(stdtrit(found.degrees, (1 + confidence) / 2)) * found.se, confidence)
+
+
+def _held(found: Estimate, half: float, confidence: float) -> Interval | None:
+    """With what so few labels cannot exclude."""
+    if found.mean is None or found.seen is None:
+        return None
     bounds = Sides(np.array(found.mean - half), np.array(found.mean + half))
     low, high = widened(np.array(found.mean), bounds, found.seen, confidence)
     return Interval(float(low), float(high))

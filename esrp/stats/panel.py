@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from esrp.metrics import METRIC_IDS, columns_of
 from esrp.stats.agreement import LEVELS, ordinal_alpha
 from esrp.stats.estimates import estimate
 from esrp.stats.intervals import CONFIDENCE, Interval
 from esrp.stats.ratings import Floats, Ratings
-from esrp.stats.severity import beside, severities
+from esrp.stats.severity import half_width, severities
 from esrp.stats.unseen import Sides, widened
 
 FEWEST = 10  # scores of a judge: one that gave fewer may well have given the same
@@ -58,8 +58,7 @@ def among_judges(ratings: Ratings, endpoint: str, *, confidence: float = CONFIDE
     among = None if severity is None else severity.variance(columns)
     if found.mean is None or found.se is None or found.seen is None or severity is None or among is None:
         return None
-    pooled = beside(found.se**2, found.degrees, among, severity.raters)
-    half = float(stdtrit(pooled.degrees, (1 + confidence) / 2)) * math.sqrt(pooled.variance)
+    half = half_width(found.se**2, found.degrees, among, severity.raters, confidence)
     bounds = Sides(np.array(found.mean - half), np.array(found.mean + half))
     low, high = widened(np.array(found.mean), bounds, found.seen, confidence)
     return Interval(float(low), float(high))

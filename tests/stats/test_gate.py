@@ -224,6 +224,58 @@ def test_the_baselines_missing_ratings_are_held_against_the_candidate_too() -> N
     assert found.worst_bound - found.bound == pytest.approx(-0.1 * (5 - 3.5))
 
 
+def test_dialogues_that_the_candidate_lost_are_always_held_against_it() -> None:
+    rows = [r for r in flat() if r.dialogue != "c00/s00"]  # one of sixty, under the policy's two in a hundred
+    found = rule(decide(Policy(margins={"fluency": 0.5}), evidence(rows, planned=60), evidence(flat())), "fluency")
+    assert found.bound is not None and found.worst_bound is not None
+    assert found.worst_bound - found.bound == pytest.approx(
+        -(np.mean([r.score for r in rows if r.metric == "fluency"]) - 1) / 60
+    )
+    others_fault = evidence(rows, planned=60, failed=0)
+    assert rule(decide(Policy(margins={"fluency": 0.5}), others_fault, evidence(flat())), "fluency").worst_bound is None
+
+
+def test_two_samples_that_share_few_dialogues_are_not_compared() -> None:
+    theirs = evidence([r for r in flat() if r.scenario != "s09"])
+    found = decide(Policy(margins={"*": 4}), evidence(flat()), theirs)
+    assert (found.verdict, found.errors) == ("error", ("not_shared",))
+    assert decide(Policy(margins={"*": 4}, min_coverage=0.9), evidence(flat()), theirs).errors == ()
+
+
+def test_what_a_judge_has_shifted_is_taken_out_with_its_error() -> None:
+    stored = noisy(C, S)
+    heard = [r._replace(score=min(5, r.score + (r.scenario in ("s00", "s05")))) for r in stored]
+    ours = evidence([r._replace(score=min(5, r.score + 1)) for r in noisy(C, S, seed=2)])
+    terms = Terms(heard=Ratings.of(heard), stored=Ratings.of(stored))
+    policy = Policy(margins={"*": 0.5})
+    found = rule(decide(policy, ours, evidence(stored), terms=terms), "fluency")
+    plain = rule(decide(policy, ours, evidence(heard)), "fluency")
+    assert found.estimate == pytest.approx(plain.estimate, abs=1e-8)
+    assert found.bound == pytest.approx(plain.bound, abs=1e-3)  # all was rated again: nothing is counted twice
+
+
+def test_a_shift_that_was_measured_on_few_dialogues_widens_the_bound() -> None:
+    stored, ours = noisy(C, S), evidence(noisy(C, S, seed=2))
+    few = [r for r in noisy(C, S, seed=3) if r.character == "c00"]
+    terms = Terms(heard=Ratings.of(few), stored=Ratings.of(stored))
+    policy = Policy(margins={"*": 0.5})
+    found, plain = (decide(policy, ours, evidence(stored), terms=each) for each in (terms, Terms()))
+    for name in ("fluency", "overall"):
+        (one, a), (other, b) = ((rule(v, name).estimate, rule(v, name).bound) for v in (found, plain))
+        assert one is not None and a is not None and other is not None and b is not None
+        assert one - a > other - b
+
+
+def test_a_cautious_pass_reckons_with_one_disaster_more() -> None:
+    ours, theirs = noisy(C, S), noisy(C, S, seed=2)
+    plain, cautious = (
+        rule(decide(Policy(margins={"*": 0.5}), evidence(ours), evidence(theirs), terms=terms), "fluency")
+        for terms in (Terms(), Terms(cautious=True))
+    )
+    assert plain.bound is not None and cautious.bound is not None
+    assert cautious.estimate == plain.estimate and cautious.bound < plain.bound
+
+
 def test_the_worst_case_of_a_floor_is_that_of_the_score() -> None:
     rows = [r for r in flat() if r.metric != "fluency" or r.scenario != "s03"]
     found = rule(decide(Policy(floors={"fluency": 1.5}), evidence(rows)), "fluency", "floor")

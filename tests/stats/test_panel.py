@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from esrp.metrics import METRIC_IDS
 from esrp.stats import Rating, Ratings
 from esrp.stats.panel import among_judges, panel
-from esrp.stats.severity import beside, severities
+from esrp.stats.severity import half_width, severities
 from tests.stats.builders import crossed
 
 
@@ -74,10 +74,11 @@ def test_judges_of_other_dialogues_are_compared_on_those_that_they_share() -> No
     assert found is not None and np.abs(found.shares).max() < 0.1
 
 
-def test_two_variances_have_the_degrees_of_satterthwaite() -> None:
-    assert beside(1.0, 11, 0.0, 3).degrees == pytest.approx(11)
-    assert beside(0.0, 11, 1.0, 3).degrees == pytest.approx(2)
-    assert beside(1.0, 11, 1.0, 3) == pytest.approx((2.0, 4 / (1 / 2 + 1 / 11)))
+def test_two_errors_have_students_t_each_and_their_squares_add_up() -> None:
+    of_clusters, of_raters = 2.201, 4.303  # t of 11 and 2 degrees
+    assert half_width(1.0, 11, 0.0, 3, 0.95) == pytest.approx(of_clusters, abs=1e-3)
+    assert half_width(0.0, 11, 1.0, 3, 0.95) == pytest.approx(of_raters, abs=1e-3)
+    assert half_width(1.0, 11, 1.0, 3, 0.95) == pytest.approx(np.hypot(of_clusters, of_raters), abs=1e-3)
 
 
 def test_a_claim_about_judges_like_these_covers_where_one_for_these_does_not() -> None:

@@ -69,11 +69,18 @@ def test_a_decision_needs_all_endpoints_and_metrics_lend_each_other_strength() -
     assert 480 < together.dialogues < apart.dialogues
 
 
-def test_metrics_that_scatter_no_more_than_chance_are_all_their_mean() -> None:
-    covariance = 0.01 * np.eye(9)
-    means, posterior = shrunk(np.linspace(-0.05, 0.05, 9), covariance)
-    assert means == pytest.approx(np.zeros(9), abs=1e-8)
-    assert posterior == pytest.approx(np.full((9, 9), 0.01 / 9), abs=1e-8)
+def test_metrics_that_scatter_no_more_than_chance_are_nearly_all_their_mean() -> None:
+    """θ ~ N(μ, 0.02²) and μ ~ N(0, 0.05²): by the two variances of the mean and of what is around it."""
+    means, posterior = shrunk(np.linspace(-0.05, 0.05, 9), 0.01 * np.eye(9))
+    kept = 0.02**2 / (0.02**2 + 0.01)
+    assert means == pytest.approx(kept * np.linspace(-0.05, 0.05, 9), abs=1e-8)
+    level = 1 / (9 / 0.01 + 1 / 0.05**2)
+    assert posterior == pytest.approx(kept * 0.01 * (np.eye(9) - 1 / 9) + level, rel=1e-6)
+
+
+def test_the_mean_of_all_is_drawn_to_none_as_releases_seldom_differ_much() -> None:
+    means, _ = shrunk(np.full(9, 0.1), 0.01 * np.eye(9))
+    assert means == pytest.approx(np.full(9, 0.1 * 0.05**2 / (0.05**2 + 0.01 / 9)))
 
 
 def test_metrics_that_scatter_far_more_than_chance_stay_as_they_are() -> None:
