@@ -9,8 +9,9 @@ from scipy.special import stdtr, stdtrit
 
 from esrp.stats.intervals import cluster_sums, mean_of
 from esrp.stats.ratings import Floats, Units
-from esrp.stats.severity import beside
 from esrp.stats.unseen import EQUAL, STEP, Seen, chance, lower_bound, seen
+
+USUAL = 0.95  # one-sided confidence at which what raters add is exactly what it should be
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +70,16 @@ class Estimate:
     def of_raters_like(self, shares: Mapping[str, float]) -> "Estimate":
         """This for raters like these and not these: what each adds to the mean is an error too (``severities``).
 
-        Two raters or more; degrees after Satterthwaite, which with two are few.
+        Two raters or more. Each part has a Student's t of its own, as in ``severity.half_width``: what raters add is
+        stretched so that with the degrees of the scenarios it is that at a one-sided 95 %.
         """
-        if self.mean is None or self.errors is None or self.se is None:
+        if self.mean is None or self.errors is None:
             return self
         raters = len(shares)
-        added = {f"\0rater {name}": math.sqrt(raters / (raters - 1)) * share for name, share in shares.items()}
-        found = beside(self.se**2, self.degrees, sum(error**2 for error in added.values()), raters)
-        return Estimate(self.mean, self.errors | added, found.degrees, self.seen)
+        stretch = float(stdtrit(raters - 1, USUAL) / stdtrit(self.degrees, USUAL))
+        scale = stretch * math.sqrt(raters / (raters - 1))
+        added = {f"\0rater {name}": scale * share for name, share in shares.items()}
+        return Estimate(self.mean, self.errors | added, self.degrees, self.seen)
 
     def cautious(self) -> "Estimate":
         """With one dialogue more, a point below the worst that was seen, as a scenario of its own.

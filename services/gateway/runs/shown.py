@@ -53,8 +53,7 @@ def document(run: ShownRun, far: Far, paced: Sequence[Mapping[str, Any]] = ()) -
         "created_at": run.created_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
-        "plan": {name: run.plan.get(name) for name in PLAN}
-        | {n: run.plan.get(n, unknown) for n, unknown in LATER.items()},
+        "plan": {**{name: run.plan.get(name) for name in PLAN}, **_later(run.plan)},
         "progress": progress.progress_out(run, far),
         "usage": far.usage,
         "pacing": {role: _pacing(list(changes)) for role, changes in groupby(paced, itemgetter("role"))},
