@@ -9,7 +9,7 @@ from esrp.cli.text import table
 from esrp.text import Sign, code, interval, number, sentence, shown, table_row
 
 LONGEST = 300  # characters of a reason that are shown
-MARKS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "error": "⚠️"}
+MARKS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "error": "⚠️", "not_measured": "➖"}
 
 
 def plain(verdict: GateVerdict, url: str) -> str:
@@ -37,7 +37,7 @@ def junit(verdict: GateVerdict, url: str) -> str:
     A rule that is open is an ``error``, and ``skipped`` where that does not matter: another failed, or the policy lets
     it pass. Where nothing could be decided at all, that is the ``error``, and no rule is a ``failure``.
     """
-    cases = [_case(verdict, f"{rule.metric} {rule.kind}") for rule in verdict.rules]
+    cases = [_case(verdict, f"{shown(rule.metric)} {rule.kind}") for rule in verdict.rules]
     for case, rule in zip(cases, verdict.rules, strict=True):
         _outcome(case, verdict, rule, url)
     for error in verdict.errors:
@@ -45,7 +45,7 @@ def junit(verdict: GateVerdict, url: str) -> str:
         _child(case, "error", shown(error), "\n".join(verdict.explanation))
         cases.append(case)
     for heard in verdict.sentinel:
-        case = _case(verdict, f"sentinel {shown(heard.judge)}")
+        case = _case(verdict, f"judge re-check {shown(heard.judge)}")
         if heard.outcome != "steady":
             _child(case, "error", f"judge {heard.outcome}", _heard(heard))
         cases.append(case)
@@ -74,6 +74,8 @@ def _outcome(case: ET.Element, verdict: GateVerdict, rule: GateRule, url: str) -
     undecided = verdict.errors or any(heard.outcome != "steady" for heard in verdict.sentinel)
     if rule.metric in verdict.failing and rule.outcome == "fail":
         _child(case, "failure", measured, f"{measured}\n{places}")
+    elif rule.outcome == "not_measured":
+        _child(case, "skipped", f"fewer than ten shared dialogues: {measured}", "")
     elif rule.outcome != "pass" and (verdict.verdict == "pass" or verdict.failing or undecided):
         _child(case, "skipped", f"not decided: {measured}", "")
     elif rule.outcome == "inconclusive":
@@ -131,7 +133,7 @@ def _markdown(verdict: GateVerdict, url: str) -> Iterator[str]:
     if verdict.commands:
         yield from ("", "```sh", *verdict.commands, "```")
     if verdict.rules:
-        yield from ("", "| | estimate | lower bound | wanted above | |", "| --- | ---: | ---: | ---: | --- |")
+        yield from ("", "| | estimate | bound | wanted above | |", "| --- | ---: | ---: | ---: | --- |")
         yield from map(_row, verdict.rules)
     yield from _worst(verdict, url)
     if verdict.sentinel:
@@ -142,8 +144,9 @@ def _markdown(verdict: GateVerdict, url: str) -> Iterator[str]:
 
 
 def _row(rule: GateRule) -> str:
-    floor = " (floor)" if _alone(rule) else ""
-    return table_row([f"{rule.metric}{floor}", *_numbers(rule), f"{MARKS[rule.outcome]} {rule.outcome}"])
+    kind = "" if rule.kind == "margin" else f" ({rule.kind})"
+    name = code(rule.metric) if rule.kind == "group" else rule.metric
+    return table_row([f"{name}{kind}", *_numbers(rule), f"{MARKS[rule.outcome]} {rule.outcome}"])
 
 
 def _worst(verdict: GateVerdict, url: str) -> Iterator[str]:
@@ -191,23 +194,28 @@ def _age(verdict: GateVerdict) -> str:
 
 
 def _raters(verdict: GateVerdict) -> str:
-    return {"calibrated": "calibrated by people", "human": "rated by people", "judge": "rated by judges"}[
+    return {"calibrated": "corrected by people's ratings", "human": "rated by people", "judge": "rated by judges"}[
         verdict.raters
     ]
 
 
 def _rules(rules: Sequence[GateRule]) -> str:
-    rows = [(rule.metric, rule.kind, *_numbers(rule), rule.outcome) for rule in rules]
-    return table(("metric", "rule", "estimate", "lower bound", "wanted above", "outcome"), rows)
+    rows = [(shown(rule.metric), rule.kind, *_numbers(rule), rule.outcome) for rule in rules]
+    return table(("metric", "check", "estimate", "bound", "wanted above", "outcome"), rows)
 
 
 def _measured(rule: GateRule) -> str:
     estimate, bound, threshold = _numbers(rule)
+    if rule.kind == "ceiling":
+        return f"{estimate}, bound {bound}, wanted {threshold}"
     return f"{estimate}, lower bound {bound}, wanted above {threshold}"
 
 
 def _numbers(rule: GateRule) -> tuple[str, str, str]:
-    """Estimate, the bound that decides, threshold."""
+    """Estimate, the bound that decides, threshold; of a ceiling these are shares, and the bound has to be below."""
+    if rule.kind == "ceiling":
+        share, limit = ("–" if x is None else f"{x:.2%}" for x in (rule.estimate, rule.bound))
+        return share, limit, f"at most {rule.threshold:.2%}"
     sign: Sign = "" if _alone(rule) else "+"
     bound = rule.bound if rule.worst_bound is None else rule.worst_bound
     return number(rule.estimate, sign), number(bound, sign), number(rule.threshold, sign)
@@ -231,11 +239,12 @@ def _reasons(dialogue: RatedDialogue) -> Iterator[str]:
 def _heard(heard: SentinelOut) -> str:
     """What a judge made of dialogues of the baseline that it had rated before."""
     if heard.message:
-        return f"sentinel {shown(heard.judge)}: {heard.outcome}: {shown(heard.message)}"
+        return f"judge re-check {shown(heard.judge)}: {heard.outcome}: {shown(heard.message)}"
     bounds = f" {interval(heard.interval, '+')}" if heard.interval else ""
     moved = f" ({', '.join(heard.shifted)} moved)" if heard.shifted else ""
     difference = number(heard.difference, "+")
-    return f"sentinel {shown(heard.judge)}: {heard.outcome}, {difference}{bounds} on {heard.dialogues} dialogues{moved}"
+    on = f"on {heard.dialogues} dialogues{moved}"
+    return f"judge re-check {shown(heard.judge)}: {heard.outcome}, {difference}{bounds} {on}"
 
 
 def _why(run: Run) -> str:

@@ -419,8 +419,10 @@ def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, Any], says: st
 
 def test_the_shipped_policies_are_those_of_the_definition() -> None:
     assert BUNDLED == ("smoke", "release-default")
-    assert bundled("smoke") == Policy(baseline="production", margins={"*": 0.30})
-    assert bundled("release-default") == Policy(baseline="production", margins={"*": 0.10, "diversity": 0.3})
+    assert bundled("smoke") == Policy(baseline="production", margins={"*": 0.30}, max_dialogues=120)
+    assert bundled("release-default") == Policy(
+        baseline="production", margins={"*": 0.10, "diversity": 0.3}, max_dialogues=1200, sentinel="all"
+    )
     assert list(thresholds(bundled("release-default").margins)) == [*METRIC_IDS, "overall", "diversity"]
     assert thresholds({"*": 0.1, "fluency": 0.2, "ESC": 0.3})["fluency"] == 0.2
     assert set(thresholds({"*": 0.1, "ESC": 0.3})) <= set(ENDPOINTS)
