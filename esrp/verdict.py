@@ -106,7 +106,7 @@ def _release(found: Decided) -> Iterator[str]:
         again = ", decided at the level reached before" if found.attempts[-1].again else ""
         level = 1 - found.policy.confidence
         yield (
-            f"Attempt {len(found.attempts)} for this release{again}: {number(found.left)} of {level:.2g} left, spent"
+            f"Attempt {len(found.attempts)} for this release{again}: {found.left:.3f} of {level:.2g} left, spent"
             f" over {found.max_dialogues} dialogues."
         )
     if found.asked_before:

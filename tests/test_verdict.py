@@ -159,7 +159,7 @@ MOVED = (
             decided("pass", attempts=[TRIED, TRIED], left=0.029, max_dialogues=1200, asked_before=[BEFORE] * 2),
             [
                 NO_FLOOR,
-                "Attempt 2 for this release: 0.03 of 0.05 left, spent over 1200 dialogues.",
+                "Attempt 2 for this release: 0.029 of 0.05 left, spent over 1200 dialogues.",
                 "Asked before: 2 other runs of this model name met this baseline, and no label says which release each"
                 " is. If nothing was changed between them, one of 3 passes by chance in 14% of cases; labels such as"
                 " `release` or `commit` keep that at 5%.",

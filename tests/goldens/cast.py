@@ -13,7 +13,7 @@ from tests.builders import a_suite
 from tests.fakes import Answer, is_batch
 from tests.recorded import replies
 
-SUITE = "golden"
+SUITE, WIDE = "golden", "wide"
 JUDGES = {"default": "judge", "strict": "strict-judge"}
 GREETINGS = {"rc1": "I hear you", "rc2": "I gladly hear you", "rc3": "Noted", "shaky": "Let me see"}
 LOWER = ("speaking_style", "experience_sharing")  # on these the third release is worse
@@ -28,7 +28,7 @@ def the_suite() -> Suite:
 
 def wide_suite() -> Suite:
     """Eighty dialogues, of which people rate the sixty that it takes to correct a judge; three labels of each kind."""
-    suite = a_suite(4, 20, name="wide")
+    suite = a_suite(4, 20, name=WIDE)
     labels = [
         {name: f"{name} {number % 3}" for name in ("persona", "emotion", "location")}
         for number in range(len(suite.scenarios))

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from prometheus_client.parser import text_string_to_metric_families
 
 from esrp.api import GroupBy, Run
-from tests.goldens.cast import SUITE, Cast, ratings, the_suite, wide_suite
+from tests.goldens.cast import SUITE, WIDE, Cast, ratings, the_suite, wide_suite
 from tests.goldens.record import Record, listed
 from tests.pipeline.conftest import SERVICES
 
@@ -21,6 +21,7 @@ async def play(record: Record) -> None:
     """All of it."""
     record.stack.models.answer = Cast()
     record.json("suite", await record.client.upload_suite(the_suite().model_dump(mode="json")))
+    await record.client.upload_suite(wide_suite().model_dump(mode="json"))
     await before_a_run(record)
     shaky = await endpoint_with_failures(record)
     await people(record, shaky)
@@ -103,7 +104,7 @@ async def locked(record: Record) -> None:
 
 async def released(record: Record) -> list[Run]:
     """Three releases: the one in production, one that is no worse, and one that is, with its gate."""
-    asked: dict[str, Any] = {"suite": SUITE, "judges": PANEL}
+    asked: dict[str, Any] = {"suite": WIDE, "judges": PANEL}
     started = [await record.start(name, **asked, candidate={"model": name}) for name in ("rc1", "rc2")]
     runs = [await record.finish(run) for run in started]
     for run in runs:
@@ -159,7 +160,6 @@ async def transcripts(record: Record) -> None:
 async def calibrated(record: Record) -> None:
     """A judge over eighty recorded dialogues, of which somebody has rated sixty too: people correct it."""
     suite, client = wide_suite(), record.client
-    await client.upload_suite(suite.model_dump(mode="json"))
     pairs = [(character.id, scenario) for character in suite.characters for scenario in suite.scenarios]
     said = [
         {"character": c, "scenario": s.id, "turns": [{"user": s.question, "assistant": f"{c} hears you."}]}
@@ -181,13 +181,13 @@ async def side_by_side(record: Record, runs: Sequence[Run]) -> None:
     record.json("comparison", await client.compare(first.id, second.id))
     logs = next(id for id, name in record.masks.known.items() if name == "run_logs")
     await record.refused("not-comparable", client.compare(first.id, logs))
-    record.json("leaderboard", await client.leaderboard(SUITE))
-    record.text("leaderboard.md", await client.leaderboard_table(SUITE, "md"))
-    record.text("leaderboard.csv", await client.leaderboard_table(SUITE, "csv", reference=third.id))
-    record.parquet("leaderboard", await client.leaderboard_table(SUITE, "parquet"))
-    record.json("series", await client.series(suite=SUITE))
+    record.json("leaderboard", await client.leaderboard(WIDE))
+    record.text("leaderboard.md", await client.leaderboard_table(WIDE, "md"))
+    record.text("leaderboard.csv", await client.leaderboard_table(WIDE, "csv", reference=third.id))
+    record.parquet("leaderboard", await client.leaderboard_table(WIDE, "parquet"))
+    record.json("series", await client.series(suite=WIDE))
     await record.esrp("compare", "compare", first.id, third.id)
-    await record.esrp("leaderboard", "leaderboard", "--suite", SUITE)
+    await record.esrp("leaderboard", "leaderboard", "--suite", WIDE)
 
 
 async def scenarios(record: Record) -> None:

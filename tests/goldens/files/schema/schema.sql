@@ -350,6 +350,30 @@ CREATE VIEW analytics.judge_measures_v1 WITH (security_invoker='true') AS
 ALTER VIEW analytics.judge_measures_v1 OWNER TO postgres;
 
 --
+-- Name: looks; Type: TABLE; Schema: analytics; Owner: postgres
+--
+
+CREATE TABLE analytics.looks (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    release text NOT NULL,
+    baseline_run_id uuid,
+    candidate text NOT NULL,
+    run_id uuid NOT NULL,
+    dialogues integer NOT NULL,
+    run_dialogues integer NOT NULL,
+    ratings text NOT NULL,
+    most integer NOT NULL,
+    spent double precision NOT NULL,
+    again boolean NOT NULL,
+    verdict text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+ALTER TABLE analytics.looks OWNER TO postgres;
+
+--
 -- Name: packed; Type: TABLE; Schema: analytics; Owner: postgres
 --
 
@@ -480,6 +504,35 @@ CREATE VIEW analytics.reports_v1 WITH (security_invoker='true') AS
 ALTER VIEW analytics.reports_v1 OWNER TO postgres;
 
 --
+-- Name: spreads; Type: TABLE; Schema: analytics; Owner: postgres
+--
+
+CREATE TABLE analytics.spreads (
+    tenant_id uuid NOT NULL,
+    suite_id uuid NOT NULL,
+    judges text[] NOT NULL,
+    document jsonb NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+ALTER TABLE analytics.spreads OWNER TO postgres;
+
+--
+-- Name: spreads_v1; Type: VIEW; Schema: analytics; Owner: postgres
+--
+
+CREATE VIEW analytics.spreads_v1 WITH (security_invoker='true') AS
+ SELECT tenant_id,
+    suite_id,
+    judges,
+    document
+   FROM analytics.spreads;
+
+
+ALTER VIEW analytics.spreads_v1 OWNER TO postgres;
+
+--
 -- Name: taken; Type: TABLE; Schema: analytics; Owner: postgres
 --
 
@@ -536,6 +589,39 @@ CREATE TABLE gateway.baselines (
 
 
 ALTER TABLE gateway.baselines OWNER TO postgres;
+
+--
+-- Name: checks; Type: TABLE; Schema: gateway; Owner: postgres
+--
+
+CREATE TABLE gateway.checks (
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    name text NOT NULL,
+    outcome text NOT NULL,
+    url text,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_checks_outcome CHECK ((outcome = ANY (ARRAY['pass'::text, 'fail'::text])))
+);
+
+
+ALTER TABLE gateway.checks OWNER TO postgres;
+
+--
+-- Name: checks_v1; Type: VIEW; Schema: gateway; Owner: postgres
+--
+
+CREATE VIEW gateway.checks_v1 WITH (security_invoker='true') AS
+ SELECT run_id,
+    tenant_id,
+    name,
+    outcome,
+    url,
+    at
+   FROM gateway.checks;
+
+
+ALTER VIEW gateway.checks_v1 OWNER TO postgres;
 
 --
 -- Name: deletions; Type: TABLE; Schema: gateway; Owner: postgres
@@ -1703,6 +1789,14 @@ ALTER TABLE ONLY analytics.judge_measures
 
 
 --
+-- Name: looks looks_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
+--
+
+ALTER TABLE ONLY analytics.looks
+    ADD CONSTRAINT looks_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: packed packed_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
 --
 
@@ -1743,6 +1837,14 @@ ALTER TABLE ONLY analytics.reports
 
 
 --
+-- Name: spreads spreads_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
+--
+
+ALTER TABLE ONLY analytics.spreads
+    ADD CONSTRAINT spreads_pkey PRIMARY KEY (tenant_id, suite_id, judges);
+
+
+--
 -- Name: taken taken_pkey; Type: CONSTRAINT; Schema: analytics; Owner: postgres
 --
 
@@ -1772,6 +1874,14 @@ ALTER TABLE ONLY gateway.api_keys
 
 ALTER TABLE ONLY gateway.baselines
     ADD CONSTRAINT baselines_pkey PRIMARY KEY (tenant_id, name);
+
+
+--
+-- Name: checks checks_pkey; Type: CONSTRAINT; Schema: gateway; Owner: postgres
+--
+
+ALTER TABLE ONLY gateway.checks
+    ADD CONSTRAINT checks_pkey PRIMARY KEY (run_id, name);
 
 
 --
@@ -2131,6 +2241,20 @@ CREATE INDEX ix_gates_run_id_created_at ON analytics.gates USING btree (run_id, 
 
 
 --
+-- Name: ix_looks_candidate; Type: INDEX; Schema: analytics; Owner: postgres
+--
+
+CREATE INDEX ix_looks_candidate ON analytics.looks USING btree (tenant_id, candidate);
+
+
+--
+-- Name: ix_looks_release; Type: INDEX; Schema: analytics; Owner: postgres
+--
+
+CREATE INDEX ix_looks_release ON analytics.looks USING btree (tenant_id, release);
+
+
+--
 -- Name: ix_ratings_human; Type: INDEX; Schema: analytics; Owner: postgres
 --
 
@@ -2409,6 +2533,14 @@ CREATE TRIGGER tally_update AFTER UPDATE ON judge.verdicts REFERENCING OLD TABLE
 
 ALTER TABLE ONLY gateway.baselines
     ADD CONSTRAINT baselines_run_id_fkey FOREIGN KEY (run_id) REFERENCES gateway.runs(id) ON DELETE RESTRICT;
+
+
+--
+-- Name: checks checks_run_id_fkey; Type: FK CONSTRAINT; Schema: gateway; Owner: postgres
+--
+
+ALTER TABLE ONLY gateway.checks
+    ADD CONSTRAINT checks_run_id_fkey FOREIGN KEY (run_id) REFERENCES gateway.runs(id) ON DELETE CASCADE;
 
 
 --
@@ -2787,6 +2919,13 @@ GRANT SELECT ON TABLE analytics.judge_measures_v1 TO esrp_gateway;
 
 
 --
+-- Name: TABLE looks; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.looks TO esrp_analytics;
+
+
+--
 -- Name: TABLE packed; Type: ACL; Schema: analytics; Owner: postgres
 --
 
@@ -2974,6 +3113,53 @@ GRANT SELECT ON TABLE analytics.reports_v1 TO esrp_gateway;
 
 
 --
+-- Name: TABLE spreads; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.spreads TO esrp_analytics;
+
+
+--
+-- Name: COLUMN spreads.tenant_id; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT(tenant_id) ON TABLE analytics.spreads TO esrp_analytics;
+GRANT SELECT(tenant_id) ON TABLE analytics.spreads TO esrp_gateway;
+
+
+--
+-- Name: COLUMN spreads.suite_id; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT(suite_id) ON TABLE analytics.spreads TO esrp_analytics;
+GRANT SELECT(suite_id) ON TABLE analytics.spreads TO esrp_gateway;
+
+
+--
+-- Name: COLUMN spreads.judges; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT(judges) ON TABLE analytics.spreads TO esrp_analytics;
+GRANT SELECT(judges) ON TABLE analytics.spreads TO esrp_gateway;
+
+
+--
+-- Name: COLUMN spreads.document; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT(document) ON TABLE analytics.spreads TO esrp_analytics;
+GRANT SELECT(document) ON TABLE analytics.spreads TO esrp_gateway;
+
+
+--
+-- Name: TABLE spreads_v1; Type: ACL; Schema: analytics; Owner: postgres
+--
+
+GRANT SELECT ON TABLE analytics.spreads_v1 TO esrp_analytics;
+GRANT SELECT ON TABLE analytics.spreads_v1 TO esrp_gateway;
+
+
+--
 -- Name: TABLE taken; Type: ACL; Schema: analytics; Owner: postgres
 --
 
@@ -2999,6 +3185,69 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE gateway.api_keys TO esrp_gateway;
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE gateway.baselines TO esrp_gateway;
+
+
+--
+-- Name: TABLE checks; Type: ACL; Schema: gateway; Owner: postgres
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE gateway.checks TO esrp_gateway;
+
+
+--
+-- Name: COLUMN checks.run_id; Type: ACL; Schema: gateway; Owner: postgres
+--
+
+GRANT SELECT(run_id) ON TABLE gateway.checks TO esrp_gateway;
+GRANT SELECT(run_id) ON TABLE gateway.checks TO esrp_analytics;
+
+
+--
+-- Name: COLUMN checks.tenant_id; Type: ACL; Schema: gateway; Owner: postgres
+--
+
+GRANT SELECT(tenant_id) ON TABLE gateway.checks TO esrp_gateway;
+GRANT SELECT(tenant_id) ON TABLE gateway.checks TO esrp_analytics;
+
+
+--
+-- Name: COLUMN checks.name; Type: ACL; Schema: gateway; Owner: postgres
+--
+
+GRANT SELECT(name) ON TABLE gateway.checks TO esrp_gateway;
+GRANT SELECT(name) ON TABLE gateway.checks TO esrp_analytics;
+
+
+--
+-- Name: COLUMN checks.outcome; Type: ACL; Schema: gateway; Owner: postgres
+--
+
+GRANT SELECT(outcome) ON TABLE gateway.checks TO esrp_gateway;
+GRANT SELECT(outcome) ON TABLE gateway.checks TO esrp_analytics;
+
+
+--
+-- Name: COLUMN checks.url; Type: ACL; Schema: gateway; Owner: postgres
+--
+
+GRANT SELECT(url) ON TABLE gateway.checks TO esrp_gateway;
+GRANT SELECT(url) ON TABLE gateway.checks TO esrp_analytics;
+
+
+--
+-- Name: COLUMN checks.at; Type: ACL; Schema: gateway; Owner: postgres
+--
+
+GRANT SELECT(at) ON TABLE gateway.checks TO esrp_gateway;
+GRANT SELECT(at) ON TABLE gateway.checks TO esrp_analytics;
+
+
+--
+-- Name: TABLE checks_v1; Type: ACL; Schema: gateway; Owner: postgres
+--
+
+GRANT SELECT ON TABLE gateway.checks_v1 TO esrp_gateway;
+GRANT SELECT ON TABLE gateway.checks_v1 TO esrp_analytics;
 
 
 --
