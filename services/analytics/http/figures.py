@@ -1,7 +1,7 @@
 """What the gateway asks over HTTP for figures: breakdowns, series, comparisons and leaderboards."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -18,7 +18,8 @@ from services.analytics.http.api import Res
 from services.analytics.report import computing, kept, store
 from services.analytics.report.computing import Contender, PackedSide
 from services.analytics.report.groups import MOST_GROUPS
-from services.analytics.report.packed import Packed, documented, packed
+from services.analytics.report.packed import Packed, documented, packed, with_rows
+from services.analytics.report.packed import kept as kept_ratings
 from services.analytics.report.played import scenarios
 from services.analytics.resources import Resources
 from services.analytics.runs import FinishedRun, Run, finished, run_of
@@ -51,15 +52,16 @@ async def read_metrics(
     limit: Annotated[int, Query(ge=1, le=MOST_GROUPS)] = MOST_GROUPS,
 ) -> Response:
     """The run's scores by group, so many groups from a place on."""
-    parameters = {"kind": "metrics", "by": group_by, "raters": raters, "start": start, "limit": limit, "format": format}
+    page = Page(start, limit)
+    parameters = {"kind": "metrics", "by": group_by, "raters": raters, "page": asdict(page), "format": format}
 
     async def made() -> Made:
+        async with reading(resources.engine) as tx:
+            run = await _run(tx, run_id, tenant)
         async with resources.figures.slot() as do:
             async with reading(resources.engine) as tx:
-                run = await _run(tx, run_id, tenant)
                 ratings, given = await packed(tx, run_id), await scenarios(tx, run.suite_id)
             ratings = await documented(resources.engine, do, ratings)
-            page = Page(start, limit)
             return Made([run_id], await do(computing.metrics, run, ratings, given, group_by, raters, page, format))
 
     found = await _once(resources, Question(tenant, parameters, [run_id]), made)
@@ -93,8 +95,10 @@ async def compare_runs(pair: Annotated[Pair, Body()], resources: Res, tenant: UU
     runs = [decode("run", pair.candidate), decode("run", pair.baseline)]
 
     async def made() -> Made:
+        async with reading(resources.engine) as tx:
+            found = [await _run(tx, run_id, tenant) for run_id in runs]
         async with resources.figures.slot() as do:
-            candidate, baseline = [await _side(resources, do, run_id, tenant) for run_id in runs]
+            candidate, baseline = [await _side(resources, do, run) for run in found]
             return Made(runs, await do(computing.comparison, candidate, baseline, pair.raters))
 
     parameters = {"kind": "comparison", "raters": pair.raters}
@@ -162,21 +166,28 @@ async def _run(tx: AsyncConnection, run_id: UUID, tenant: UUID) -> Run:
     return run
 
 
-async def _side(resources: Resources, do: Do, run_id: UUID, tenant: UUID) -> PackedSide:
+async def _side(resources: Resources, do: Do, run: Run) -> PackedSide:
     async with reading(resources.engine) as tx:
-        run, ratings = await _run(tx, run_id, tenant), await packed(tx, run_id)
+        ratings = await packed(tx, run.id)
     return PackedSide(run, await documented(resources.engine, do, ratings))
 
 
 async def _documented(resources: Resources, runs: Sequence[FinishedRun]) -> list[Packed]:
     """The ratings of each."""
+    async with reading(resources.engine) as tx:
+        found = await kept_ratings(tx, [run.id for run in runs])
+    if all(of.document for of in found):
+        return found
     async with resources.figures.slot() as do:
-        found = []
-        for run in runs:
-            async with reading(resources.engine) as tx:
-                ratings = await packed(tx, run.id)
-            found.append(await documented(resources.engine, do, ratings))
-    return found
+        return [await _packed(resources, do, of) for of in found]
+
+
+async def _packed(resources: Resources, do: Do, of: Packed) -> Packed:
+    if of.document:
+        return of
+    async with reading(resources.engine) as tx:
+        of = await with_rows(tx, of)
+    return await documented(resources.engine, do, of)
 
 
 async def _written(resources: Resources, tenant: UUID, runs: Sequence[FinishedRun]) -> None:

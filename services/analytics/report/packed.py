@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from esrp.api import RaterKind
@@ -16,7 +17,7 @@ from services.analytics.report import packing
 from services.analytics.report.packing import Document, Unpacked
 from services.kit.aside import Do
 from services.kit.bulk import Rows, copied
-from services.kit.db import count, row
+from services.kit.db import count, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,19 @@ class Packed:
 
 async def packed(tx: AsyncConnection, run_id: UUID) -> Packed:
     """The run's ratings as they are now."""
-    # How often they changed is read first: what is read after it is of that state or of a later one, which says so.
-    found = await row(tx, _KEPT, run=run_id)
-    if found is None:
-        return Packed(run_id, 0, judged=False)
-    of = Packed(run_id, found["changes"], found["judged"])
-    if found["document"] is not None:
-        return replace(of, document=Document(found["document"], found["sha256"], found["kinds"]))
-    return replace(of, rows=await _rows(tx, run_id), sampling=await _sampling(tx, run_id))
+    [found] = await kept(tx, [run_id])
+    return found if found.document else await with_rows(tx, found)
+
+
+async def kept(tx: AsyncConnection, run_ids: Sequence[UUID]) -> list[Packed]:
+    """The ratings of each run, without any where nobody has packed them."""
+    found = {of["id"]: of for of in await rows(tx, _KEPT, runs=list(run_ids))}
+    return [_kept(found[run_id]) if run_id in found else Packed(run_id, 0, judged=False) for run_id in run_ids]
+
+
+async def with_rows(tx: AsyncConnection, of: Packed) -> Packed:
+    """With its ratings, which are of the state that ``of`` was read in or of a later one, which says so."""
+    return replace(of, rows=await _rows(tx, of.run_id), sampling=await _sampling(tx, of.run_id))
 
 
 async def documented(engine: AsyncEngine, do: Do, read: Packed) -> Packed:
@@ -64,6 +70,13 @@ async def documented(engine: AsyncEngine, do: Do, read: Packed) -> Packed:
         async with engine.begin() as tx:
             await _keep(tx, read, document)
     return replace(read, document=document, rows=Rows(), sampling=Rows())
+
+
+def _kept(found: RowMapping) -> Packed:
+    of = Packed(found["id"], found["changes"], found["judged"])
+    if found["document"] is None:
+        return of
+    return replace(of, document=Document(found["document"], found["sha256"], found["kinds"]))
 
 
 async def _rows(tx: AsyncConnection, run_id: UUID) -> Rows:
@@ -106,8 +119,8 @@ async def _keep(tx: AsyncConnection, read: Packed, document: Document) -> None:
 
 
 _KEPT = """
-    SELECT coalesce(a.changes, 0) AS changes, r.judges <> '{}' AS judged, p.document, p.sha256, p.kinds
+    SELECT r.id, coalesce(a.changes, 0) AS changes, r.judges <> '{}' AS judged, p.document, p.sha256, p.kinds
     FROM gateway.runs_v1 r LEFT JOIN analytics.rated a ON a.run_id = r.id
     LEFT JOIN analytics.packed p ON p.run_id = r.id AND p.changes = a.changes AND p.judged = (r.judges <> '{}')
-    WHERE r.id = :run
+    WHERE r.id = ANY(CAST(:runs AS uuid[]))
 """
