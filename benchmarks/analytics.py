@@ -230,7 +230,7 @@ async def reads(running: Stack, run: str) -> tuple[Latency, Latency]:
         async with session.get(f"{running.url}/v1/runs/{run}/report") as answer:
             document = await answer.read()
         print(f"the report has {len(document) / 1024:.0f} KiB")
-        async with bare_server(running.socket, document) as bare:
+        async with bare_server(running.socket, document, arguments().port) as bare:
             for _ in range(3):
                 found["bare"].append(await load(session, f"{bare}/reports/{run}"))
                 found["ours"].append(await load(session, f"{running.url}/v1/runs/{run}/report"))
@@ -293,13 +293,12 @@ def stack() -> Iterator[Stack]:
 
 
 @asynccontextmanager
-async def bare_server(socket: Path, document: bytes) -> AsyncIterator[str]:
+async def bare_server(socket: Path, document: bytes, port: int) -> AsyncIterator[str]:
     """A process that does nothing else; its table holds the document under every id that is asked for."""
     database = await asyncpg.connect(host=str(socket), user="postgres", database="esrp")
     await database.execute("CREATE TABLE public.bare (id text PRIMARY KEY, document text NOT NULL)")
     await database.execute("INSERT INTO public.bare VALUES ('it', $1)", document.decode())
     await database.close()
-    port = arguments().port
     server = _start_bare(socket, port)
     url = f"http://127.0.0.1:{port}"
     try:
