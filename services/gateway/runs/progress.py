@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.runs.advance import Counts
-from services.gateway.runs.rows import Far, Moving, ShownRun, StoredRun, Used
+from services.gateway.runs.rows import Far, Moving, StoredRun, Used
 from services.kit.db import many, one, row
 
 ROLES = ("candidate", "simulator", "judge")
 SPENT = ("calls", "prompt_tokens", "completion_tokens")
-OPERATOR = UUID(int=0)  # whose the simulator and the judges are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +44,6 @@ class Tallied:
     def far(self) -> Far:
         """As clients see it."""
         return Far(generated=self.done, judged=self.judged, failed=self.failed, usage=self.usage)
-
-
-@dataclass(frozen=True, slots=True)
-class PaceChange:
-    """From when on an endpoint was given how many calls in flight, and why."""
-
-    role: str
-    at: datetime
-    limit: int
-    cause: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +104,6 @@ async def has_failures(tx: AsyncConnection, run_id: UUID) -> bool:
     tables = ("generator.dialogues_v1", "judge.verdicts_v1", "judge.diversity_verdicts_v1")
     some = " OR ".join(f"EXISTS (SELECT FROM {table} WHERE run_id = :run AND state = 'failed')" for table in tables)
     return await row(tx, f"SELECT 1 WHERE {some}", run=run_id) is not None
-
-
-async def pacing(tx: AsyncConnection, run: ShownRun) -> dict[str, list[PaceChange]]:
-    """How the run's endpoints were paced while it lasted, by role, oldest first."""
-    found = await many(
-        tx,
-        PaceChange,
-        _PACING,
-        tenant=run.tenant_id,
-        operator=OPERATOR,
-        base_url=None if run.transcript_id else run.candidate.get("base_url"),
-        simulated=run.simulator is not None and run.transcript_id is None,
-        judges=run.judges,
-        since=run.started_at or run.created_at,
-        until=run.finished_at,
-    )
-    roles: dict[str, list[PaceChange]] = {}
-    for change in found:
-        roles.setdefault(change.role, []).append(change)
-    return roles
 
 
 async def _tallied(tx: AsyncConnection, run_ids: Sequence[UUID]) -> list[Tallied]:
@@ -202,19 +170,4 @@ _STANDING = """
         UNION ALL SELECT run_id, revision FROM judge.exhausted_v1) e
         WHERE e.run_id = r.id AND e.revision = r.revision) AS exhausted) x
     WHERE r.id = :run
-"""
-
-_PACING = """
-    SELECT role, at, "limit", cause FROM (
-        SELECT role, at, "limit", cause, row_number() OVER (PARTITION BY role ORDER BY id DESC) AS n FROM (
-            SELECT id, split_part(endpoint, ' ', 1) AS role, at, "limit", cause FROM generator.pace_changes_v1
-            WHERE tenant_id = :tenant AND endpoint = 'candidate ' || CAST(:base_url AS text)
-                OR tenant_id = CAST(:operator AS uuid) AND endpoint = 'simulator' AND :simulated
-            UNION ALL
-            SELECT id, endpoint, at, "limit", cause FROM judge.pace_changes_v1
-            WHERE tenant_id = CAST(:operator AS uuid)
-                AND endpoint = ANY(SELECT 'judge ' || j FROM unnest(CAST(:judges AS text[])) AS j)) c
-        WHERE at BETWEEN coalesce(CAST(:since AS timestamptz), now())
-            AND coalesce(CAST(:until AS timestamptz), now())) newest
-    WHERE n <= 100 ORDER BY role, n DESC
 """

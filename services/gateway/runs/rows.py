@@ -93,6 +93,16 @@ class ShownRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PacedRun(ShownRun):
+    """A run with how its endpoints were paced while it lasted, by role, oldest first.
+
+    ``paced``: of each change the ``role``, ``at`` when, the calls in flight that were allowed then, and the ``cause``.
+    """
+
+    paced: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun(ShownRun):
     """A run with all that the gateway decides by."""
 

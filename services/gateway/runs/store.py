@@ -13,7 +13,7 @@ from esrp.api import EndpointCandidate, RunRequest, RunStatus
 from esrp.errors import BaselineInUse, Conflict, InvalidInput, NotFound
 from services.gateway.runs.events import add_event
 from services.gateway.runs.plan import Order, dumped
-from services.gateway.runs.rows import Far, LockedRun, NewRun, Place, ShownRun, StoredRun
+from services.gateway.runs.rows import Far, LockedRun, NewRun, PacedRun, Place, ShownRun, StoredRun
 from services.kit.db import count, json, many, one, row, rows
 from services.kit.ids import encode, uuid7
 from services.kit.secrets import KeyFile
@@ -94,6 +94,15 @@ async def find_run(tx: AsyncConnection, tenant_id: UUID, id: UUID, *, lock: bool
     end = " FOR UPDATE OF r" if lock else ""
     sql = f"SELECT {_columns(StoredRun)} {_FROM} WHERE r.id = :id AND r.tenant_id = :tenant{end}"
     found = await one(tx, StoredRun, sql, id=id, tenant=tenant_id)
+    if found is None:
+        raise NotFound("run", encode("run", id))
+    return found
+
+
+async def find_paced(tx: AsyncConnection, tenant_id: UUID, id: UUID) -> PacedRun:
+    """The run with its pacing, in one query; ``NotFound`` if the tenant has none of that id."""
+    sql = f"SELECT {_columns(PacedRun)} {_FROM} WHERE r.id = :id AND r.tenant_id = :tenant"
+    found = await one(tx, PacedRun, sql, id=id, tenant=tenant_id)
     if found is None:
         raise NotFound("run", encode("run", id))
     return found
@@ -279,7 +288,12 @@ async def forget_old(tx: AsyncConnection) -> None:
 
 
 def _columns(of: type[ShownRun]) -> str:
-    elsewhere = {"suite_sha256": "s.sha256 AS suite_sha256", "source_id": "j.source_id", "copy_id": "j.copy_id"}
+    elsewhere = {
+        "suite_sha256": "s.sha256 AS suite_sha256",
+        "source_id": "j.source_id",
+        "copy_id": "j.copy_id",
+        "paced": f"({_PACED}) AS paced",
+    }
     return ", ".join(elsewhere.get(field.name, f"r.{field.name}") for field in fields(of))
 
 
@@ -290,6 +304,22 @@ _FROM = (
     "FROM gateway.runs r JOIN gateway.suites s ON s.id = r.suite_id"
     " LEFT JOIN gateway.rejudged_runs j ON j.run_id = r.id"
 )
+# Of a run `r`; the newest hundred changes of each role. Simulator and judges are the operator's.
+_OPERATOR = UUID(int=0)
+_PACED = f"""
+    SELECT coalesce(json_agg(json_build_object('role', role, 'at', at, 'limit', "limit", 'cause', cause)
+        ORDER BY role, n DESC), '[]') FROM (
+        SELECT role, at, "limit", cause, row_number() OVER (PARTITION BY role ORDER BY id DESC) AS n FROM (
+            SELECT id, split_part(endpoint, ' ', 1) AS role, at, "limit", cause FROM generator.pace_changes_v1
+            WHERE r.transcript_id IS NULL AND (
+                tenant_id = r.tenant_id AND endpoint = 'candidate ' || (r.candidate ->> 'base_url')
+                OR tenant_id = '{_OPERATOR}' AND endpoint = 'simulator' AND r.simulator IS NOT NULL)
+            UNION ALL
+            SELECT id, endpoint, at, "limit", cause FROM judge.pace_changes_v1
+            WHERE tenant_id = '{_OPERATOR}' AND endpoint = ANY(SELECT 'judge ' || j FROM unnest(r.judges) AS j)) c
+        WHERE at BETWEEN coalesce(r.started_at, r.created_at) AND coalesce(r.finished_at, now())) newest
+    WHERE n <= 100
+"""
 _FILTERS = {
     "status": "r.status = :status",
     "suite": "CAST(:suite AS text) IN (r.suite_label, split_part(r.suite_label, '@', 1))",
