@@ -101,7 +101,7 @@ def arguments() -> argparse.Namespace:
 
 def reads(url: str, bare: str, of: Stored) -> list[Read]:
     """What is asked for, in the order of the mix."""
-    pair = json.dumps({"candidate": of.large[0], "baseline": of.large[1]})
+    pair, large = (json.dumps({"candidate": one, "baseline": other}) for one, other in (of.pair, of.large))
     return [
         Read("bare read of a report", f"{bare}/reports/it"),
         Read("GET /healthz", f"{url}/healthz"),
@@ -109,7 +109,8 @@ def reads(url: str, bare: str, of: Stored) -> list[Read]:
         Read("GET /v1/runs/{id}", f"{url}/v1/runs/{of.run}", limit=10),
         Read("stored report", f"{url}/v1/runs/{of.run}/report"),
         Read("breakdown, 97,200", f"{url}/v1/runs/{of.large[0]}/metrics?group_by=scenario", limit=30, first=400),
-        Read("comparison, 2 × 97,200", f"{url}/v1/comparisons", body=pair, limit=100, first=100),
+        Read("comparison, 2 × 10,800", f"{url}/v1/comparisons", body=pair, limit=100, first=100),
+        Read("comparison, 2 × 97,200", f"{url}/v1/comparisons", body=large, limit=100),
         Read("leaderboard, 20 × 10,800", f"{url}/v1/leaderboard?suite={of.board}", limit=50, first=500),
     ]
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -36,10 +37,11 @@ UNDONE = "SELECT FROM analytics.rated WHERE agreed < changes UNION ALL SELECT FR
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Ids of runs: one of the thousand, from their middle, and the two of 97,200 ratings; ``board`` is a suite."""
+    """Ids of runs: one of the thousand, from their middle; two of 10,800 ratings; two of 97,200. ``board``: a suite."""
 
     run: str
-    large: tuple[str, str]
+    pair: Sequence[str]
+    large: Sequence[str]
     board: str
 
 
@@ -47,15 +49,14 @@ async def stored(esrp: Stack, models: Models, runs: int) -> Stored:
     """All of it, as autovacuum would leave it."""
     run = await _many(esrp, models, runs)
     started = time.monotonic()
-    for number in range(CANDIDATES):
-        await _study(esrp, "board", number, 1)
+    ranked = [await _study(esrp, "board", number, 1) for number in range(CANDIDATES)]
     large = [await _study(esrp, "large", number, RATERS) for number in range(2)]
     while await esrp.fetch(UNDONE):  # what is computed in the background is no part of a read
         await asyncio.sleep(1)
     async with esrp.connected() as connection:
         await connection.execute("VACUUM (ANALYZE)", timeout=900)
     print(f"{CANDIDATES + 2} studies stored in {time.monotonic() - started:.0f} s", flush=True)
-    return Stored(run, (large[0], large[1]), "board")
+    return Stored(run, ranked[:2], large, "board")
 
 
 # --- many runs --------------------------------------------------------------------------------------------------------
