@@ -65,9 +65,14 @@ class Ratings:
 
         ``levels`` and ``codes`` say of each row whose it is, as in the result, which has no name that is in no rating.
         """
-        row, metric = np.nonzero(scores)
-        whole = {name: code[row].astype(np.int64) for name, code in codes.items()}
-        return cls._used(levels, {**whole, "metric": metric.astype(np.int64)}, scores[row, metric].astype(np.int64))
+        rated = scores.any(axis=1)
+        row, metric = np.nonzero(scores[rated])
+        used = {name: _used(levels[name], code[rated].astype(np.int64)) for name, code in codes.items()}
+        return cls(
+            {**{name: level for name, (level, _) in used.items()}, "metric": METRIC_IDS},
+            {**{name: code[row] for name, (_, code) in used.items()}, "metric": metric.astype(np.int64)},
+            scores[rated][row, metric].astype(np.int64),
+        )
 
     @classmethod
     def joined(cls, *parts: "Ratings") -> "Ratings":
@@ -82,15 +87,6 @@ class Ratings:
         }
         return cls(levels, codes, np.concatenate([part.score for part in parts]))
 
-    @classmethod
-    def _used(cls, levels: Mapping[str, Sequence[str]], codes: Mapping[str, Integers], score: Integers) -> "Ratings":
-        used = {name: _used(levels[name], code) for name, code in codes.items() if name != "metric"}
-        return cls(
-            {**{name: level for name, (level, _) in used.items()}, "metric": METRIC_IDS},
-            {**{name: code for name, (_, code) in used.items()}, "metric": codes["metric"]},
-            score,
-        )
-
     def __len__(self) -> int:
         """How many ratings."""
         return len(self.score)
@@ -102,7 +98,12 @@ class Ratings:
 
     def only(self, chosen: NDArray[np.bool_]) -> "Ratings":
         """Some of the ratings, with the names that are in them alone."""
-        return self._used(self.levels, {name: code[chosen] for name, code in self.codes.items()}, self.score[chosen])
+        used = {name: _used(self.levels[name], code[chosen]) for name, code in self.codes.items() if name != "metric"}
+        return Ratings(
+            {**{name: level for name, (level, _) in used.items()}, "metric": METRIC_IDS},
+            {**{name: code for name, (_, code) in used.items()}, "metric": self.codes["metric"][chosen]},
+            self.score[chosen],
+        )
 
     @cached_property
     def sha256(self) -> str:
@@ -144,7 +145,7 @@ class Ratings:
             counts=counts[order],
             character=character[first][order],
             scenario=_scenarios(scenario[first][order], own[first][order]),
-            pairs=tuple(self._pair(row) for row in first[order]),
+            pairs=self._pairs(first[order]),
         )
 
     @property
@@ -152,9 +153,10 @@ class Ratings:
         names = np.array([name == OWN_LOG for name in self.levels["scenario"]], dtype=bool)
         return names[self.codes["scenario"]]
 
-    def _pair(self, row: int) -> tuple[str, str | None]:
-        character = self.levels["character"][self.codes["character"][row]]
-        return character, self.levels["scenario"][self.codes["scenario"][row]] or None
+    def _pairs(self, rows: Integers) -> tuple[tuple[str, str | None], ...]:
+        codes = (self.codes[name][rows].tolist() for name in ("character", "scenario"))
+        characters, scenarios = self.levels["character"], [name or None for name in self.levels["scenario"]]
+        return tuple((characters[one], scenarios[other]) for one, other in zip(*codes, strict=True))
 
 
 class Span(NamedTuple):

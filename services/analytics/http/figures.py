@@ -50,10 +50,9 @@ async def read_metrics(
     format: Literal["json", "csv", "parquet"] = "json",
     start: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_GROUPS)] = MOST_GROUPS,
-    following: str | None = None,
 ) -> Response:
-    """The run's scores by group, so many groups from a place on; ``following`` is the cursor of the next page."""
-    page = Page(start, limit, following)
+    """The run's scores by group, so many groups from a place on."""
+    page = Page(start, limit)
     parameters = {"kind": "metrics", "by": group_by, "raters": raters, "page": asdict(page), "format": format}
 
     async def made() -> Made:

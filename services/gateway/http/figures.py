@@ -35,15 +35,19 @@ async def read_metrics(
     Of more than ``limit`` groups it is a page: ``next_cursor`` and a ``Link`` header say where the next begins.
     """
     start = (place(cursor_, int) or [0])[0]
-    kind, following = format or accepted(accept, "csv", "parquet"), cursor(start + limit)
+    kind = format or accepted(accept, "csv", "parquet")
     asked = {"group_by": group_by, "raters": raters, "limit": str(limit)}
-    query = {"tenant": str(who.tenant_id), **asked, "format": kind, "start": str(start), "following": following}
+    query = {"tenant": str(who.tenant_id), **asked, "format": kind, "start": str(start)}
     path = f"/internal/runs/{decode('run', id)}/metrics"
     answer = await resources.peers.call("analytics", "GET", path, query=query, seconds=SECONDS)
     if start + limit >= int(answer.headers["X-ESRP-Count"]):
         return Response(answer.body, media_type=answer.content_type)
+    following = cursor(start + limit)
     link = f"/v1/runs/{id}/metrics?{urlencode({**asked, 'format': kind, 'cursor': following})}"
-    return Response(answer.body, media_type=answer.content_type, headers={"Link": f'<{link}>; rel="next"'})
+    body = answer.body
+    if kind == "json":
+        body = orjson.dumps({**orjson.loads(body), "next_cursor": following})
+    return Response(body, media_type=answer.content_type, headers={"Link": f'<{link}>; rel="next"'})
 
 
 @router.get("/metrics/series", response_model=api.Series, responses=TABLES)
