@@ -1,6 +1,5 @@
 """Rare disasters: how often a dialogue is as bad as can be, and which dialogues are the worst (STATISTICS H)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,7 +51,7 @@ def disasters(ratings: Ratings, *, worst: int = WORST) -> Disasters:
             for name, given in zip(METRIC_IDS, floors.T, strict=True)
         },
         any=Low(*(_share(np.fmin.reduce(floors, axis=1), at_most) for at_most in (LOWEST, LOW))),
-        worst=_worst(ratings.levels["dialogue"], means, worst),
+        worst=_worst(ratings, means, worst),
     )
 
 
@@ -76,8 +75,12 @@ def _share(scores: Floats, at_most: int) -> ExactShare:
     return exact_share(int((scores <= at_most).sum()), int((~np.isnan(scores)).sum()))
 
 
-def _worst(names: Sequence[str], means: Floats, most: int) -> tuple[str, ...]:
-    """By the mean of the metrics that were rated, then by the lowest of them, then by name."""
-    rated = np.flatnonzero(~np.isnan(means).all(axis=1)).tolist()
-    keys = sorted((float(np.nanmean(means[row])), float(np.nanmin(means[row])), names[row]) for row in rated)
-    return tuple(name for _, _, name in keys[:most])
+def _worst(ratings: Ratings, means: Floats, most: int) -> tuple[str, ...]:
+    """By the mean of the metrics that were rated, the lowest of them, character and scenario; then by name."""
+    names, (_, first) = ratings.levels["dialogue"], np.unique(ratings.codes["dialogue"], return_index=True)
+    place = dict(zip(ratings.codes["dialogue"][first].tolist(), first.tolist(), strict=True))
+    keys = []
+    for row in np.flatnonzero(~np.isnan(means).all(axis=1)).tolist():
+        where = [int(ratings.codes[column][place[row]]) for column in ("character", "scenario")]
+        keys.append((float(np.nanmean(means[row])), float(np.nanmin(means[row])), *where, names[row]))
+    return tuple(str(key[-1]) for key in sorted(keys)[:most])

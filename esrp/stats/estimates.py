@@ -33,11 +33,24 @@ class Estimate:
         return None if self.errors is None else math.sqrt(sum(error**2 for error in self.errors.values()))
 
     def bound(self, level: float) -> float | None:
-        """The one-sided lower bound."""
+        """The one-sided lower bound, corrected for a lean to below (Johnson 1978).
+
+        A bot that loses where its baseline is all but perfect leans so: t alone passes it at its margin in 6.3 % of
+        full runs. A lean to above would make the bound bolder, and is not believed.
+        """
         if self.mean is None or self.se is None or self.seen is None:
             return None
-        error = float(stdtrit(self.degrees, 1 - level)) * self.se
+        times = float(stdtrit(self.degrees, 1 - level))
+        error = (times + self._lean * (1 + 2 * times**2) / 6) * self.se
         return lower_bound(self.mean, error, self.seen, level)
+
+    @property
+    def _lean(self) -> float:
+        """The skewness of the mean's error, as far as it is to below by more than half of its own chance error."""
+        if not self.errors or not self.se or self.se < EQUAL:
+            return 0.0
+        skewness = sum(error**3 for error in self.errors.values()) / self.se**3
+        return max(0.0, -skewness - math.sqrt(6) / (self.degrees + 1) / 2)
 
     def worse(self, threshold: float) -> float:
         """The one-sided p-value against an estimate that is below the threshold by chance; 1 if nothing is known."""

@@ -251,22 +251,25 @@ class _Comparison:
         return pull + ours.pull(name, LOWEST, lost=False) + (theirs.pull(name, HIGHEST, lost=True) if theirs else 0.0)
 
     def errors(self) -> Iterator[str]:
-        """Why nothing can be decided."""
+        """Why nothing can be decided; that there is too little to compare only where all else is in order."""
+        found = list(self._refusals())
+        yield from found
+        if not found and self._shared < self._policy.min_coverage:
+            yield "not_shared"
+        if not found and self._too_few:
+            yield "too_few"
+
+    def _refusals(self) -> Iterator[str]:
         if self._policy.margins and self._differs:
             yield f"not_comparable: {', '.join(self._differs)}"
         elif self._alone and self._policy.needs_baseline:
             yield "baseline_missing"
         elif not self._policy.floors and self._margins is None:
             yield "no_baseline"
-        covered = self.ours.coverage >= self._policy.min_coverage
-        if not covered:
+        if self.ours.coverage < self._policy.min_coverage:
             yield "coverage_below_minimum"
         if self._margins is not None and self._margins.theirs.coverage < self._policy.min_coverage:
             yield "baseline_coverage_below_minimum"
-        elif covered and self._shared < self._policy.min_coverage:
-            yield "not_shared"
-        if covered and self._too_few:
-            yield "too_few"
         if self._policy.judges == "random" and len(self.ours.added_by_judges("overall")) < 2:
             yield "too_few: judges"
         if self._policy.raters == "calibrated" and not self._calibrated:

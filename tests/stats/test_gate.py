@@ -77,7 +77,7 @@ def test_the_bound_is_the_one_sided_lower_bound_clustered_by_scenario() -> None:
         assert mean is not None and se is not None and seen.bound is not None
         assert seen.estimate == mean
         by_t = float(t.ppf(0.95, S - 1)) * se
-        assert by_t - 1e-12 <= mean - seen.bound <= (1 + ROOM) * by_t  # 60 dialogues leave room
+        assert by_t - 1e-12 <= mean - seen.bound <= 1.3 * by_t  # 60 dialogues leave room, ten scenarios may lean
 
 
 def test_two_perfect_dialogues_decide_nothing() -> None:
