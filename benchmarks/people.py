@@ -1,10 +1,10 @@
-"""How judges compare with real people, and whether calibration mends it: ``python -m benchmarks.people --data FOLDER``.
+"""How judges compare with real people, and whether calibration mends it: ``python -m benchmarks.people``.
 
-``FOLDER`` holds ``mentalbench-align.csv.gz``: 600 accounts of what troubles people, ten replies to each, seven
-attributes, one clinician's rating and those of four judges, 1 to 5. For every judge and attribute: bias, accuracy and
-quadratic kappa with their intervals, whether the judge's own interval of a mean holds the clinician's, and whether the
-calibrated one does where the clinician's ratings of 60, 100 or 200 of a system's 600 replies are known. Everything is
-seeded.
+The folder ``--data`` holds ``mentalbench-align.csv.gz``: 600 accounts of what troubles people, ten replies to each,
+seven attributes, one clinician's rating and those of four judges, 1 to 5. For every judge and attribute: bias, accuracy
+and quadratic kappa with their intervals, whether the judge's own interval of a mean holds the clinician's, and whether
+the calibrated one does where the clinician's ratings of 60, 100 or 200 of a system's 600 replies are known. Everything
+is seeded.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.people_figure import Line, figure
 from esrp.metrics import METRIC_IDS
 from esrp.stats.agreement import LEVELS, compared
 from esrp.stats.calibration import rectified
@@ -28,6 +29,7 @@ from esrp.stats.ratings import Integers, Ratings
 EXPERT = "expert"
 LABELLED = (60, 100, 200)
 METRIC = 0  # the attribute of a cell is put in the first metric's place: what it is called changes nothing
+DATA = Path(__file__).parents[2] / "shared" / "data" / "people"
 COVERS, AT_LEAST = (0.93, 0.98), 0.90
 RESAMPLES = 400
 
@@ -132,12 +134,18 @@ def _qwk_interval(scores: list[Integers], truths: list[Integers], random: np.ran
 
 def _own(judge: Integers, human: Integers) -> bool:
     """Whether the judge's interval of a system's mean holds the clinician's mean of the same replies."""
+    found = judges_interval(judge, human)
+    return found.low <= float(human[(judge > 0) & (human > 0)].mean()) <= found.high
+
+
+def judges_interval(judge: Integers, human: Integers) -> Interval:
+    """The judge's interval of a system's mean, over the replies that both rated."""
     both = (judge > 0) & (human > 0)
     units = _ratings(judge[both], None, np.arange(int(both.sum()))).units
     found = intervals(units, [METRIC], np.zeros((1, len(METRIC_IDS)))).suite
     assert found is not None
     _inside(found)
-    return found.low <= float(human[both].mean()) <= found.high
+    return found
 
 
 def _covered(judge: Integers, human: Integers, n: int, random: np.random.Generator) -> bool:
@@ -147,11 +155,16 @@ def _covered(judge: Integers, human: Integers, n: int, random: np.random.Generat
     less error than of new ones, and every interval would cover too often.
     """
     both = np.flatnonzero((judge > 0) & (human > 0))
-    study = both[random.integers(len(both), size=len(both))]
+    found = corrected_interval(judge, human, both[random.integers(len(both), size=len(both))], n)
+    return found.low <= float(human[both].mean()) <= found.high
+
+
+def corrected_interval(judge: Integers, human: Integers, study: Integers, n: int) -> Interval:
+    """The calibrated interval over the replies of a study, of which people rated the first ``n``."""
     found = rectified(_ratings(judge[study], human[study], np.arange(n))).estimate([METRIC])
     assert found is not None and found.interval is not None
     _inside(found.interval)
-    return found.interval.low <= float(human[both].mean()) <= found.interval.high
+    return found.interval
 
 
 def _inside(found: Interval) -> None:
@@ -176,9 +189,17 @@ def _ratings(judge: Integers, human: Integers | None, chosen: Integers) -> Ratin
 def main() -> None:
     """Measure all, print, and exit with 1 if a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder of the data set")
+    parser.add_argument("--data", type=Path, default=DATA, help="the folder of the data set")
+    parser.add_argument(
+        "--figure", type=Path, help="write the figure of docs/judge-validity.md there, and nothing else"
+    )
     parser.add_argument("--repetitions", type=int, default=10, help="random choices of labels for each cell")
     options = parser.parse_args()
+    if not options.data.exists():
+        sys.exit(f"{options.data} is not here: --data names the folder of the data set")
+    if options.figure:
+        options.figure.write_text(figure(*widest(People.read(options.data))), "utf-8")
+        sys.exit()
     rows = []
     counts = " ".join(f"{n:>6}" for n in LABELLED)
     print(f"{'judge':20} {'attribute':17} {'bias':>21} {'acc':>6} {'soft':>6} {'QWK':>17} {'own':>6} {counts}")
@@ -186,6 +207,29 @@ def main() -> None:
         rows.append(row)
         print(_line(row), flush=True)
     sys.exit(_summed(rows))
+
+
+def widest(people: People) -> tuple[str, list[Line]]:
+    """The attribute and the system on which judges miss most, and each judge there: alone, and corrected by 100 people.
+
+    One random choice of labels, the same for all.
+    """
+
+    def miss(system: str, attribute: str, judge: str) -> float:
+        scores, truth = people.scores[system, attribute, judge], people.scores[system, attribute, EXPERT]
+        both = (scores > 0) & (truth > 0)
+        return abs(float(scores[both].mean() - truth[both].mean()))
+
+    places = [(system, attribute) for system in people.systems for attribute in people.attributes]
+    system, attribute = max(places, key=lambda place: max(miss(place[0], place[1], judge) for judge in people.judges))
+    truth, lines = people.scores[system, attribute, EXPERT], []
+    for judge in people.judges:
+        scores = people.scores[system, attribute, judge]
+        both = np.flatnonzero((scores > 0) & (truth > 0))
+        study = np.random.default_rng(1).permutation(both)
+        own, corrected = judges_interval(scores, truth), corrected_interval(scores, truth, study, 100)
+        lines.append(Line(judge, float(truth[both].mean()), float(scores[both].mean()), own, corrected))
+    return attribute, lines
 
 
 def _line(row: Row) -> str:
