@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from esrp.cli import text
+from esrp.cli import mapping, text
 from esrp.cli.exits import UsageFault
 from esrp.cli.options import DEFAULT_URL, ApiKey, Url, connect
 from esrp.client import ApiError
@@ -59,20 +59,33 @@ def import_ratings(
     diversity: Annotated[
         bool, typer.Option("--diversity", help="The file rates batches: run, character, batch, rater, score.")
     ] = False,
+    renamed: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="NAME=METRIC", help="The file's name of a metric; NAME= leaves it out."),
+    ] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
     """Load human ratings: CSV or JSONL with run, character, scenario, metric, rater, score."""
     if random and diversity:
         raise UsageFault("--random says how dialogues were chosen; it does not go with --diversity.")
+    if renamed and diversity:
+        raise UsageFault("--map names metrics, which batches have none of; it does not go with --diversity.")
+    by = mapping.names(renamed or ())
     with connect(url, api_key) as client, _about(file):
         if diversity:
             result = client.import_diversity(file, replace=replace)
         else:
-            result = client.import_ratings(file, replace=replace, sampling="random" if random else None)
+            given: Path | bytes = mapping.mapped(file, by) if by else file
+            kind = _kind(file) if by else None
+            result = client.import_ratings(given, kind, replace=replace, sampling="random" if random else None)
     typer.echo(f"{result.stored} stored, {result.missing} without a score, {result.duplicates} there already")
     if result.ignored_columns:
         typer.echo(f"columns not read: {', '.join(result.ignored_columns)}", err=True)
+
+
+def _kind(file: Path) -> str:
+    return "application/x-ndjson" if file.suffix in (".jsonl", ".ndjson") else "text/csv"
 
 
 @suites.command("push")

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,22 @@ def test_judges_are_listed(api: FakeApi, esrp: Esrp) -> None:
     api.on("GET", "/v1/judges", Answer({"data": [judge], "next_cursor": None}))
 
     assert esrp("judges").stdout.splitlines()[1].split() == ["default", "chat", "m", "no"]
+
+
+def test_metrics_by_other_names_are_read_as_ours(api: FakeApi, esrp: Esrp, tmp_path: Path) -> None:
+    stored = {"stored": 2, "missing": 0, "duplicates": 0, "ignored_columns": []}
+    api.on("POST", "/v1/ratings", Answer(stored))
+    rows = [("r1", "relevance", 4), ("r1", "fluency", 3), ("r1", "safety", 5)]
+    table, lines = tmp_path / "people.csv", tmp_path / "people.jsonl"
+    table.write_text(
+        "run,metric,score\n" + "".join(f"{run},{metric},{score}\n" for run, metric, score in rows), "utf-8"
+    )
+    lines.write_text("".join(json.dumps(dict(zip(("run", "metric", "score"), r, strict=True))) + "\n" for r in rows))
+
+    for file in (table, lines):
+        assert esrp("import", "ratings", file, "--map", "relevance=consistency", "--map", "safety=").exit_code == 0
+
+    sent = [asked.body.decode() for asked in api.requests("POST", "/v1/ratings")]
+    assert sent[0] == "run,metric,score\nr1,consistency,4\nr1,fluency,3\n"
+    assert [json.loads(line)["metric"] for line in sent[1].splitlines()] == ["consistency", "fluency"]
+    assert esrp("import", "ratings", table, "--map", "relevance=wit").exit_code == 4
