@@ -22,6 +22,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"{coverage.dialogues} dialogues scored{''.join(f'; {n} × {why}' for why, n in coverage.missing.items())}."
     yield ""
     yield from _scores(report)
+    yield from _disasters(report)
     yield from _diversity(report.diversity)
     yield from _calibrated(report)
     yield from _agreement(report)
@@ -36,8 +37,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield from (f"- {cell(limit)}" for limit in report.limits)
     yield ""
-    yield f"Intervals: {report.method['confidence']:.0%}; `suite`: these characters, new scenarios of this kind;"
-    yield "`dialogue`: the same again; `population`: new characters too."
+    yield f"Intervals: {report.method['confidence']:.0%}; `suite`: new scenarios of this kind, these characters;"
+    yield "`dialogue`: other dialogues, of pairs drawn anew; `population`: new characters too."
     yield f"`dialogue` is a bootstrap of {report.method['bootstrap']}, seed `{report.method['seed'][:16]}…`."
     yield ""
     yield f"sha256 `{report.sha256}`"
@@ -62,6 +63,17 @@ def _row(name: str, estimate: Estimate) -> str:
     intervals = [interval(bounds) for bounds in (ci.suite, ci.dialogue, ci.population)]
     counts = str(estimate.n), str(estimate.ratings)
     return table_row([name, number(estimate.mean), *intervals, *counts, interval(estimate.worst)])
+
+
+def _disasters(report: Report) -> Iterator[str]:
+    """How often a dialogue is as bad as can be, and which are the worst."""
+    found = report.disaster.get("any")
+    if found is None or found.at_1 is None:
+        return
+    ends = "" if found.ci is None else f" [{found.ci[0]:.1%}, {found.ci[1]:.1%}]"
+    worst = ", ".join(f"`{dialogue}`" for dialogue in report.worst)
+    yield f"**Disasters {found.at_1:.1%}**{ends} of dialogues have a metric at 1. The worst: {worst}."
+    yield ""
 
 
 def _diversity(found: Diversity | None) -> Iterator[str]:
