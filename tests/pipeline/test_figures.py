@@ -23,6 +23,7 @@ from esrp.api import AgreementOut, DifferenceOut, Estimate, GroupBy, Report, Run
 from esrp.client import ApiError
 from esrp.metrics import DIMENSIONS, METRIC_IDS, metrics_of
 from tests.pipeline.conftest import KEY, Stack
+from tests.pipeline.unseen_by_hand import interval
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -139,7 +140,7 @@ class Expected:
 
 
 def by_hand(rows: Sequence[Row], metrics: Sequence[str]) -> Expected:
-    """Sum ÷ count of each metric, the mean over metrics, and clustered errors, one rating after another."""
+    """Sum ÷ count of each metric, the mean over metrics, clustered errors and what was not seen, one by one."""
     mine = [row for row in rows if row.metric in metrics]
     given: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for row in mine:
@@ -164,11 +165,14 @@ def by_hand(rows: Sequence[Row], metrics: Sequence[str]) -> Expected:
             sums[cluster(unit)] += value
         return held / (held - 1) * math.fsum(value**2 for value in sums.values()), held
 
+    complete = [of for of in given.values() if all(of[m] for m in metrics)]
+    values = [sum(sum(of[m]) / len(of[m]) for m in metrics) / len(metrics) for of in complete]
+
     def around(found: tuple[float, int] | None) -> tuple[float, float] | None:
         if found is None:
             return None
         half = float(student.ppf(0.975, found[1] - 1)) * math.sqrt(found[0])
-        return mean - half, mean + half
+        return interval(mean, mean - half, mean + half, values)
 
     scenario, character, unit = variance(lambda u: u[1]), variance(lambda u: u[0]), variance(lambda u: u)
     both = None
@@ -183,7 +187,7 @@ def by_hand(rows: Sequence[Row], metrics: Sequence[str]) -> Expected:
         se=math.sqrt(scenario[0]) if scenario else None,
         suite=around(scenario),
         population=around(both),
-        dialogue=percentiles(list(given.values()), metrics) if resampled else around(unit),
+        dialogue=interval(mean, *percentiles(list(given.values()), metrics), values) if resampled else around(unit),
         resampled=resampled,
     )
 
@@ -376,7 +380,7 @@ async def test_a_comparison_pairs_dialogues_as_one_does_by_hand(stack: Stack, st
 
 
 def assert_paired(found: DifferenceOut, ours: Sequence[Row], theirs: Sequence[Row], metrics: Sequence[str]) -> None:
-    """Means over raters, subtracted where both were rated; errors clustered by scenario."""
+    """Means over raters, subtracted where both were rated; errors clustered by scenario; what was not seen."""
     apart: dict[str, dict[tuple[str, str], float]] = {}
     for metric in metrics:
         a, b = (cell_means([row for row in rows if row.metric == metric]) for rows in (ours, theirs))
@@ -391,7 +395,9 @@ def assert_paired(found: DifferenceOut, ours: Sequence[Row], theirs: Sequence[Ro
     half = float(student.ppf(0.975, 9)) * se
     assert found.difference == pytest.approx(mean, abs=1e-9) and found.se == pytest.approx(se, abs=1e-9)
     assert found.n == len({unit for of in apart.values() for unit in of})
-    assert_bounds(found.ci.suite, (mean - half, mean + half), 1e-9)
+    complete = set.intersection(*(set(of) for of in apart.values()))
+    values = [sum(of[unit] for of in apart.values()) / len(metrics) for unit in complete]
+    assert_bounds(found.ci.suite, interval(mean, mean - half, mean + half, values, (-4, 4)), 1e-9)
     assert found.ci.dialogue is not None and found.ci.dialogue[0] < mean < found.ci.dialogue[1]
 
 
@@ -494,8 +500,15 @@ async def test_the_same_ratings_in_any_order_with_duplicates_over_restarts_give_
     assert second.run != first.run
     assert second.sha256 == first.sha256
     assert dump(second) == dump(first)
+    assert await worst_of(stack, second) == await worst_of(stack, first)
+
+
+async def worst_of(stack: Stack, report: Report) -> list[tuple[str, str | None]]:
+    """Of which character and scenario the worst dialogues are, in their order."""
+    found = [await stack.client.dialogue(id) for id in report.worst]
+    return [(dialogue.character, dialogue.scenario) for dialogue in found]
 
 
 def dump(report: Report) -> dict[str, Any]:
     """All that is not of the run alone or of how its ratings came, nor computed later."""
-    return report.model_dump(exclude={"run", "examples", "agreement", "imported"})
+    return report.model_dump(exclude={"run", "examples", "worst", "agreement", "imported"})
