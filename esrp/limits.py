@@ -15,6 +15,7 @@ Code: TypeAlias = Literal[
     "nothing_rated",
     "metrics_not_rated",
     "dialogues_not_scored",
+    "missing_stands_out",
     "judge_scored_fewer",
     "judges_constant",
     "judges_unrelated",
@@ -45,6 +46,8 @@ WORDS: Mapping[Code, str] = {
     "metrics_not_rated": "Nobody rated {metrics}: what they are part of has no score.",
     "dialogues_not_scored": "{missing} of {dialogues} dialogues have no score; `worst` says what the means would be if"
     " all their ratings were 1, or all 5.",
+    "missing_stands_out": "More scores are missing than chance would have it for {by} {names}: what is lost is not like"
+    " the rest.",
     "judge_scored_fewer": "Judge {judge} scored {scored} of {dialogues} dialogues; elsewhere the others' scores stand.",
     "judges_constant": "Gave one score to everything, which says nothing: {judges}.",
     "judges_unrelated": "Follows something else than the other judges: {judges}; its scores enter the means all the"

@@ -233,3 +233,14 @@ async def test_the_service_is_ready_when_its_parts_are(world: World) -> None:
 async def test_a_report_is_what_the_wire_schema_says(world: World) -> None:
     found = await world.report(await rated(world))
     assert Report.model_validate(found).model_dump(mode="json") == found
+
+
+async def test_a_character_that_lost_more_than_chance_would_have_it_is_named(world: World) -> None:
+    run = await world.run(4, 12)
+    for at, (_, character, _, _) in enumerate(world.ids[run]):
+        await world.judge(run, at, None if character == "c0" and at % 3 else 4)
+    await store_ratings(world.resources, run)
+    found = await world.report(run)
+    assert [limit for limit in found["limits"] if "than chance" in limit] == [
+        "More scores are missing than chance would have it for character c0: what is lost is not like the rest."
+    ]

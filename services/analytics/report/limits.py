@@ -8,6 +8,7 @@ from esrp.api import Coverage
 from esrp.families import Relative, relatives_in
 from esrp.limits import Limit, limit
 from esrp.stats import Ratings
+from esrp.stats.exact import standing_out
 from services.analytics.report.groups import GROUPS, MOST_GROUPS, labels, names_of
 from services.analytics.report.material import Found, Material
 from services.analytics.report.played import Scenario
@@ -32,6 +33,7 @@ def _of_ratings(material: Material, found: Found) -> Iterable[Limit]:
     if found.rated and coverage.scored < coverage.dialogues:
         missing = coverage.dialogues - coverage.scored
         yield limit("dialogues_not_scored", missing=missing, dialogues=coverage.dialogues)
+        yield from _standing_out(material, found.ratings)
     if found.rated and by != "human":
         yield from _lacking_judges(material, coverage)
     if found.panel is not None and found.panel.constant:
@@ -47,6 +49,19 @@ def _of_ratings(material: Material, found: Found) -> Iterable[Limit]:
     overall = found.scores.overall
     if overall.mean is not None and overall.intervals.population is None:
         yield limit("intervals_missing")
+
+
+def _standing_out(material: Material, ratings: Ratings) -> Iterable[Limit]:
+    """Characters and emotions that lack more scores than chance would have it: what is lost is not like the rest."""
+    rated = {ratings.levels["dialogue"][code] for code in np.unique(ratings.codes["dialogue"]).tolist()}
+    for by in ("character", "emotion"):
+        of, counts = labels(by, material.scenarios), dict[str, tuple[int, int]]()
+        for dialogue in material.dialogues:
+            if (name := of(dialogue.character, dialogue.scenario)) is not None:
+                lacking, total = counts.get(name, (0, 0))
+                counts[name] = lacking + (dialogue.id not in rated), total + 1
+        if names := standing_out(counts):
+            yield limit("missing_stands_out", by=by, names=names)
 
 
 def _lacking_judges(material: Material, coverage: Coverage) -> Iterable[Limit]:
