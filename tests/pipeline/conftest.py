@@ -154,12 +154,13 @@ class Releases:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def releases(services: Stack) -> Releases:
-    """Both releases over the demo's suite; `b` has the gate `smoke`."""
+    """Both releases over the demo's suite; `b` has the gate `smoke`, by which `again` is looked at first too."""
     recordings = load()
     services.models.answer = recorded(recordings)
     await services.client.upload_suite(recordings.suite.model_dump(mode="json"))
     a, again = [await services.done(await services.run(**of_release("release-a"))) for _ in range(2)]
     await services.client.set_baseline("production", a.id)
+    await services.client.gate(again.id, "smoke")
     b = await services.done(await services.run(**of_release("release-b"), gate="smoke"))
     return Releases(a, again, b)
 

@@ -123,7 +123,7 @@ async def test_a_fail_ends_with_1(job: Job) -> None:
 
 
 async def test_an_open_verdict_ends_with_2_and_its_policy_may_be_a_file(job: Job) -> None:
-    (job.workspace / "gate.yaml").write_text("baseline: production\nmargins: {fluency: 0.3}\n")
+    (job.workspace / "gate.yaml").write_text("baseline: production\nmargins: {fluency: 0.3}\nmax_dialogues: 240\n")
 
     code, said = await job.run(GATE_MODEL="release-b", GATE_NAME="gate.yaml")
 

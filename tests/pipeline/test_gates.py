@@ -58,10 +58,19 @@ async def test_a_release_that_is_as_good_passes(stack: Stack, releases: Releases
 
 
 async def test_diversity_is_a_rule_where_the_policy_names_it(stack: Stack, releases: Releases) -> None:
-    found = await stack.client.gate(releases.again.id, "release-default")
+    """Four characters that were as varied as before leave as much unseen as four units do: 1 − 0.05^(1/4)."""
+    stack.models.answer = recorded(load())
+    new = await stack.done(await stack.run(**of_release("release-a")))
+    policy = {"baseline": "production", "margins": {"*": 0.3, "diversity": 0.6}, "max_dialogues": 24}
 
-    assert (found.verdict, found.rules[-1].metric, found.rules[-1].threshold) == ("pass", "diversity", -0.3)
-    assert found.rules[-1].bound == 0
+    found = await stack.client.gate(new.id, policy)
+    tight = await stack.client.gate(new.id, "release-default")
+
+    rules = [(one.rules[-1].metric, one.rules[-1].estimate, one.rules[-1].threshold) for one in (found, tight)]
+    assert rules == [("diversity", 0, -0.6), ("diversity", 0, -0.3)]
+    assert (found.verdict, tight.verdict, tight.failing) == ("pass", "inconclusive", [])
+    assert found.rules[-1].bound == tight.rules[-1].bound == pytest.approx(0.05**0.25 - 1)
+    assert outcomes(tight)["diversity"] == "inconclusive"
 
 
 async def test_a_runs_own_gate_is_its_verdict_before_it_is_finished(stack: Stack, releases: Releases) -> None:
@@ -97,20 +106,38 @@ async def test_a_failed_metric_shows_its_three_worst_pairs_with_reasons_and_link
 
 async def test_what_stays_open_says_how_to_go_on_and_that_decides_it(stack: Stack, releases: Releases) -> None:
     stack.models.answer = recorded(load())
-    policy = {"baseline": "production", "margins": {"character_knowledge": 0.3}}
-    asked = {**of_release("release-b"), "sample": {"dialogues": 6, "seed": 1}, "gate": policy}
+    policy = {"baseline": "production", "margins": {"character_knowledge": 0.3}, "max_dialogues": 24}
+    asked = {**of_release("release-b"), "sample": {"dialogues": 10, "seed": 3}, "gate": policy}
     few = await stack.done(await stack.run(**asked))
 
     found = await stack.client.verdict(few.id)
 
     assert (few.verdict, found.verdict) == ("inconclusive", "inconclusive")
-    assert found.needed_dialogues is not None and 6 < found.needed_dialogues <= 24
+    assert found.needed_dialogues is not None and 10 < found.needed_dialogues <= 24
+    assert found.chance is not None and found.chance >= 0.8
     assert found.commands == [f"esrp extend {few.id} --dialogues {found.needed_dialogues}"]
     extended = await esrp(stack, *found.commands[0].split()[1:])
     assert extended.returncode == 0, extended.stderr
     more = await stack.done(few)
     assert (more.progress.judged, more.verdict) == (found.needed_dialogues, "fail")
     assert (await esrp(stack, "wait", few.id)).returncode == 1
+    looks = [(look.n, look.verdict) for look in (await stack.client.verdict(few.id)).attempts]
+    assert looks == [(10, "inconclusive"), (found.needed_dialogues, "fail")]
+
+
+async def test_six_dialogues_decide_nothing_however_far_apart(stack: Stack, releases: Releases) -> None:
+    stack.models.answer = recorded(load())
+    policy = {"baseline": "production", "margins": {"*": 0.3}, "max_dialogues": 24}
+    asked = {**of_release("release-b"), "sample": {"dialogues": 6, "seed": 1}, "gate": policy}
+    few = await stack.done(await stack.run(**asked))
+
+    found = await stack.client.verdict(few.id)
+
+    assert (few.verdict, found.errors, found.failing) == ("error", ["too_few"], [])
+    assert (found.shared_pairs, found.attempts, found.left) == (6, [], 0.05)
+    assert (
+        found.explanation[0] == "Fewer than ten shared dialogues or five scenarios show nothing, whatever their scores."
+    )
 
 
 @pytest.mark.parametrize("decision", ["pass", "fail"])
@@ -121,7 +148,10 @@ async def test_the_policy_says_what_an_open_result_counts_for(stack: Stack, rele
 
     assert (found.verdict, found.failing) == (decision, [])
     assert "inconclusive" in found.warnings
-    assert found.needed_dialogues
+    assert found.needed_dialogues is not None and 24 < found.needed_dialogues <= 120
+    assert found.chance is not None and found.chance >= 0.8
+    assert found.commands[0].startswith(f"esrp extend {releases.b.id} --replicates")
+    assert f"The policy makes of that: {decision}." in found.explanation
 
 
 # --- baselines and policies -------------------------------------------------------------------------------------------
@@ -319,24 +349,35 @@ async def test_what_a_judge_said_for_the_same_runs_is_not_paid_for_again(stack: 
     assert stack.models.sent_to("judge") == []
 
 
-async def test_a_judge_that_has_moved_leaves_the_verdict_open_with_that_reason(
-    stack: Stack, releases: Releases
+@pytest.mark.parametrize(("says", "decision"), [(3, "inconclusive"), (5, "fail")])
+async def test_what_a_judge_has_moved_is_taken_out_of_the_difference(
+    stack: Stack, releases: Releases, says: int, decision: str
 ) -> None:
+    """All of the baseline is rated again, with one score: what is left is how far the run is from that score."""
     usual = recorded(load())
+    stack.models.answer = usual
+    new = await stack.done(await stack.run(**of_release("release-b")))
 
-    def stricter(request: dict[str, Any]) -> Answer:
-        return verdict(3) if request["model"] == "judge" else usual(request)
+    def moved(request: dict[str, Any]) -> Answer:
+        return verdict(says) if request["model"] == "judge" else usual(request)
 
-    stack.models.answer = stricter
+    stack.models.answer = moved
 
-    found = await stack.client.gate(releases.b.id, SENTINEL)
+    found = await stack.client.gate(new.id, {**SENTINEL, "sentinel": "all", "max_dialogues": 24})
 
-    assert (found.verdict, found.failing, found.worst, found.needed_dialogues) == ("inconclusive", [], [], None)
+    report, before = [await stack.client.report(run.id) for run in (new, releases.a)]
+    means = {name: of.mean for name, of in report.metrics.items()} | {"overall": report.overall.mean}
+    assert {rule.metric: rule.estimate for rule in found.rules} == {
+        name: pytest.approx(mean - says, abs=1e-6) for name, mean in means.items() if mean is not None
+    }
+    assert (found.verdict, bool(found.failing), bool(found.worst)) == (decision, decision == "fail", decision == "fail")
     assert "judge_shifted: default" in found.warnings
     [heard] = found.sentinel
-    assert heard.outcome == "shifted" and "overall" in heard.shifted
-    assert heard.interval is not None and heard.interval[1] < 0
-    assert found.explanation[0].startswith("The judge default no longer rates as it did: -1.")
+    assert (heard.outcome, heard.dialogues) == ("shifted", 24) and "overall" in heard.shifted
+    assert before.overall.mean is not None and heard.difference == pytest.approx(says - before.overall.mean, abs=1e-6)
+    assert heard.interval is not None and heard.interval[0] * heard.interval[1] > 0
+    assert found.explanation[0].startswith(f"The judge default no longer rates as it did: {heard.difference:+.2f} over")
+    assert found.explanation[0].endswith("That is taken out of the differences.")
 
 
 async def test_a_judge_that_cannot_be_heard_leaves_the_verdict_open(stack: Stack, releases: Releases) -> None:
@@ -363,7 +404,8 @@ async def test_the_command_ends_with_the_verdict_and_a_ci_parser_reads_it(
     files = ("--junit", junit, "--summary", summary)
 
     passed = await esrp(stack, "gate", releases.again.id, "--gate", "smoke", *files)
-    assert (passed.returncode, passed.stderr) == (0, "")
+    price = f"run:{releases.again.id}, look 2: 24 of 120 dialogues spend 0.0000 of the error; 0.0400 is left.\n"
+    assert (passed.returncode, passed.stderr) == (0, price)
     [suite] = JUnitXml.fromfile(str(junit))
     assert (suite.tests, suite.failures, suite.errors) == (10, 0, 0)
 

@@ -9,17 +9,20 @@ import pytest_asyncio
 from esrp.api import Run
 from esrp.client import ApiError, AsyncClient
 from esrp.metrics import METRIC_IDS
+from tests.builders import a_suite
 from tests.pipeline.conftest import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FLOOR = {"floors": {"overall": 4.9}}
-ROWS = 6 * len(METRIC_IDS)
+SCENARIOS = [f"s{n}" for n in range(1, 7)]
+DIALOGUES = 12  # of 2 characters in 6 scenarios: fewer than ten decide nothing
+ROWS = DIALOGUES * len(METRIC_IDS)
 
 
 def fives(run: Run, rater: str, kind: str = "judge", score: int = 5) -> bytes:
     """The best of scores for every dialogue and metric of the run."""
-    cells = [(c, s, metric) for c in ("c1", "c2") for s in ("s1", "s2", "s3") for metric in METRIC_IDS]
+    cells = [(c, s, metric) for c in ("c1", "c2") for s in SCENARIOS for metric in METRIC_IDS]
     lines = [f"{run.id},{c},{s},{metric},{rater},{kind},{score}" for c, s, metric in cells]
     return "\n".join(["run,character,scenario,metric,rater,rater_kind,score", *lines]).encode()
 
@@ -45,12 +48,13 @@ async def refused(client: AsyncClient, run: Run, rater: str, kind: str, *, repla
 
 
 async def test_a_floor_that_the_judge_holds_fails_whatever_is_imported(stack: Stack, attacker: AsyncClient) -> None:
-    honest = await stack.done(await stack.run())
+    await stack.client.upload_suite(a_suite(2, 6, name="dozen").model_dump(mode="json"))
+    honest = await stack.done(await stack.run(suite="dozen"))
     expected = await stack.client.report(honest.id)
     stack.models.opened.clear()  # nothing is played or judged yet
-    run = await stack.run(gate=FLOOR)
+    run = await stack.run(suite="dozen", gate=FLOOR)
     async with asyncio.timeout(30):
-        while len([dialogue async for dialogue in stack.client.dialogues(run.id)]) < 6:
+        while len([dialogue async for dialogue in stack.client.dialogues(run.id)]) < DIALOGUES:
             await asyncio.sleep(0.1)
     await refused(attacker, run, "default", "judge", replace=False)
     await attacker.import_ratings(fives(run, "panel of my own"), "text/csv")

@@ -135,7 +135,8 @@ def _out(
     now: datetime,
 ) -> Decided:
     verdict, ours, theirs = found.verdict, material.ours, material.theirs
-    needed = verdict.needed_dialogues if found.decision == "inconclusive" else None
+    is_open = not found.failing and not found.errors  # where it stays so, whatever the policy makes of that
+    needed, chance = (verdict.needed_dialogues, verdict.chance) if is_open else (None, None)
     return Decided(
         run=encode("run", ours.run.id),
         gate=ask.gate,
@@ -152,7 +153,7 @@ def _out(
         explanation=[],
         rules=list(found.rules),
         needed_dialogues=needed,
-        chance=rounded(verdict.chance),
+        chance=rounded(chance),
         release=material.key.release,
         attempts=list(attempts),
         max_dialogues=found.most,
