@@ -125,7 +125,7 @@ async def gates(record: Record, runs: Sequence[Run]) -> None:
     record.json("gates/fail-by-a-floor", await client.gate(worse.id, {"floors": {"overall": 2.5, "speaking_style": 4}}))
     record.json("gates/pass", await client.gate(better.id, "smoke"))
     record.json(
-        "gates/pass-with-a-sentinel", await client.gate(better.id, {**OPEN, "sentinel": 8, "margins": {"*": 1}})
+        "gates/pass-with-a-sentinel", await client.gate(better.id, {**OPEN, "sentinel": "all", "margins": {"*": 1}})
     )
     record.json("gates/inconclusive", await client.gate(better.id, {**OPEN, "margins": {"diversity": 0.01}}))
     record.json("gates/error", await client.gate(better.id, {**OPEN, "require_validated_judges": True}))
