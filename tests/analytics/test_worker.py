@@ -101,6 +101,7 @@ async def test_what_two_runs_of_a_suite_show_of_its_spread_is_kept_for_plans(wor
         await world.update(run, suite_id=suite)
         await world.judge_all(run)
         await store_ratings(world.resources, run)
+        await summarise_run(world.resources, run)
         await kept.agree(world.resources, run)
     stored = await world.db.fetchrow("SELECT judges, document FROM analytics.spreads")
     assert stored is not None and stored["judges"] == ["default"]

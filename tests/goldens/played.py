@@ -1,5 +1,6 @@
 """The seeded runs, one after the other, and what is kept of each."""
 
+import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -110,10 +111,22 @@ async def released(record: Record) -> list[Run]:
     for run in runs:
         await record.report(run, f"{run.name}/report")
     record.json("gates/baseline", await record.client.set_baseline("production", runs[0].id))
+    await two_runs_are_compared(record, asked)
     gate = {"gate": "smoke", "rounds": 2}
     runs.append(await record.finish(await record.start("rc3", **asked, **gate, candidate={"model": "rc3"})))
     await record.run(runs[-1])
     return runs
+
+
+async def two_runs_are_compared(record: Record, asked: dict[str, Any]) -> None:
+    """Plans know from two runs what they can show, as soon as agreement was computed."""
+    candidate = {"base_url": record.stack.models.base_url, "model": "rc3"}
+    for _ in range(600):
+        found = (await record.client.dry_run({**asked, "candidate": candidate})).plan.detectable
+        if found is not None and not found.assumed:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("how the two runs differ was not measured within a minute")
 
 
 async def gates(record: Record, runs: Sequence[Run]) -> None:

@@ -107,7 +107,7 @@ async def agree(resources: Resources, run_id: UUID) -> None:
                 return
             changes = await rated.changes(tx, run_id)
             ratings = await packed(tx, run_id)
-            beside = await spreads.other_run(tx, run) if run.status == "succeeded" else None
+            beside = await spreads.other_run(tx, run) if run.status in ("running", "succeeded") else None
             other = await packed(tx, beside) if beside else None
         found = await unless_too_much(_agreements(resources, do, ratings))
         apart = await unless_too_much(do(computing.spread, ratings, other)) if other else None

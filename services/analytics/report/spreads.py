@@ -17,12 +17,14 @@ class _Id:
 
 
 async def other_run(tx: AsyncConnection, run: Run) -> UUID | None:
-    """The newest other run that succeeded, of the same suite by the same judges."""
+    """The newest other run of the same suite by the same judges that has its report; who ends last sees both."""
     found = await many(
         tx,
         _Id,
         "SELECT r.id FROM gateway.runs_v1 r WHERE r.tenant_id = :tenant AND r.suite_id = :suite AND r.id <> :run"
-        " AND r.status = 'succeeded' AND r.judges @> CAST(:judges AS text[]) AND r.judges <@ CAST(:judges AS text[])"
+        " AND r.status IN ('running', 'succeeded') AND r.judges @> CAST(:judges AS text[])"
+        " AND r.judges <@ CAST(:judges AS text[])"
+        " AND EXISTS (SELECT FROM analytics.reports p WHERE p.run_id = r.id AND p.revision = r.revision)"
         " ORDER BY r.created_at DESC LIMIT 1",
         tenant=run.tenant_id,
         suite=run.suite_id,
