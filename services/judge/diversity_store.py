@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esrp.canonical import digest
 from esrp.diversity import BATCH, Batch, Reply, batches
 from services.judge.diversity import BatchVerdict
-from services.judge.store import ATTEMPTS, shown
+from services.judge.store import ATTEMPTS, LEFT_BY_A_CALL, STATE_AFTER, shown
 from services.kit.db import count, json, many, row, rows
 from services.work import claims
 from services.work.claims import chosen, free, goes_on, saved
@@ -249,20 +249,10 @@ _SAVE = f"""
         SELECT v.id FROM judge.diversity_verdicts v
         WHERE v.id = ANY(CAST(:ids AS uuid[])) AND v.slice_id = :slice AND v.state = 'rating' {_IN_ORDER})
     UPDATE judge.diversity_verdicts v SET
-        state = CASE WHEN v.outdated THEN 'outdated'
-            WHEN x.stopped OR x.retryable AND v.attempts + 1 < :attempts THEN 'waiting'
-            WHEN x.error IS NULL THEN 'done' ELSE 'failed' END,
+        state = CASE WHEN v.outdated THEN 'outdated' {STATE_AFTER},
         score = x.score,
         explanation = x.explanation,
-        raw = x.raw,
-        error = CAST(x.error AS jsonb),
-        attempts = v.attempts + (NOT x.stopped)::int,
-        not_before = CASE WHEN x.retryable THEN now() + make_interval(secs => 5 * 3 ^ v.attempts) END,
-        slice_id = NULL,
-        calls = v.calls + x.calls,
-        prompt_tokens = v.prompt_tokens + x.prompt_tokens,
-        completion_tokens = v.completion_tokens + x.completion_tokens,
-        finished_at = now()
+        {LEFT_BY_A_CALL}
     FROM unnest(CAST(:ids AS uuid[]), CAST(:scores AS smallint[]), CAST(:explanations AS text[]),
         CAST(:raws AS text[]), CAST(:errors AS text[]), CAST(:retryable AS boolean[]), CAST(:stopped AS boolean[]),
         CAST(:calls AS integer[]), CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))

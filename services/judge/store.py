@@ -166,12 +166,10 @@ def shown(fault: Fault) -> dict[str, str]:
 
 _FREE = free("judge", "v", "rating")
 
-_SAVE = """
-    UPDATE judge.verdicts v SET
-        state = CASE WHEN x.stopped OR x.retryable AND v.attempts + 1 < :attempts THEN 'waiting'
-            WHEN x.error IS NULL THEN 'done' ELSE 'failed' END,
-        scores = CAST(x.scores AS jsonb),
-        raw = x.raw,
+# Of what was given (`x`): the state of a verdict `v` after it, and all that a judge's call leaves but its scores.
+STATE_AFTER = """WHEN x.stopped OR x.retryable AND v.attempts + 1 < :attempts THEN 'waiting'
+            WHEN x.error IS NULL THEN 'done' ELSE 'failed' END"""
+LEFT_BY_A_CALL = """raw = x.raw,
         error = CAST(x.error AS jsonb),
         attempts = v.attempts + (NOT x.stopped)::int,
         not_before = CASE WHEN x.retryable THEN now() + make_interval(secs => 5 * 3 ^ v.attempts) END,
@@ -179,7 +177,13 @@ _SAVE = """
         calls = v.calls + x.calls,
         prompt_tokens = v.prompt_tokens + x.prompt_tokens,
         completion_tokens = v.completion_tokens + x.completion_tokens,
-        finished_at = now()
+        finished_at = now()"""
+
+_SAVE = f"""
+    UPDATE judge.verdicts v SET
+        state = CASE {STATE_AFTER},
+        scores = CAST(x.scores AS jsonb),
+        {LEFT_BY_A_CALL}
     FROM unnest(CAST(:ids AS uuid[]), CAST(:scores AS text[]), CAST(:raws AS text[]), CAST(:errors AS text[]),
         CAST(:retryable AS boolean[]), CAST(:stopped AS boolean[]), CAST(:calls AS integer[]),
         CAST(:prompt_tokens AS bigint[]), CAST(:completion_tokens AS bigint[]))
