@@ -11,7 +11,6 @@ from esrp.limits import Limit, loaded
 from services.analytics import rated
 from services.analytics.ratings import diversity_ratings
 from services.analytics.report import agreements, computing, played, spreads, store
-from services.analytics.report.agreements import Agreed
 from services.analytics.report.computing import Given, Written
 from services.analytics.report.counting import count_replies
 from services.analytics.report.packed import Packed, documented, packed
@@ -96,9 +95,8 @@ async def count(resources: Resources, run_id: UUID) -> bool:
 async def agree(resources: Resources, run_id: UUID) -> None:
     """Compute the agreement of a run's raters if it is not known, and keep it. It holds no connection while it counts.
 
-    How the run differs from another of its suite is measured along with it.
     Ratings that change meanwhile make it outdated, which its hash shows; the next ring or look does it again. What is
-    too much to compute stays unknown until they change.
+    too much to compute stays unknown until they change. How the run differs from another of its suite is measured too.
     """
     async with resources.figures.slot(patient=True) as do:
         async with resources.engine.begin() as tx:
@@ -109,8 +107,9 @@ async def agree(resources: Resources, run_id: UUID) -> None:
             ratings = await packed(tx, run_id)
             beside = await spreads.other_run(tx, run) if run.status in ("running", "succeeded") else None
             other = await packed(tx, beside) if beside else None
-        found = await unless_too_much(_agreements(resources, do, ratings))
-        apart = await unless_too_much(do(computing.spread, ratings, other)) if other else None
+        ours = await unless_too_much(documented(resources.engine, do, ratings))
+        found = await unless_too_much(do(computing.agreements, ours)) if ours else None
+        apart = await unless_too_much(_spread(resources, do, ours, other)) if ours and other else None
     async with resources.engine.begin() as tx:
         if apart is not None:
             await spreads.save(tx, run, apart)
@@ -119,8 +118,8 @@ async def agree(resources: Resources, run_id: UUID) -> None:
         await agreements.mark_agreed(tx, run_id, changes)
 
 
-async def _agreements(resources: Resources, do: Do, ratings: Packed) -> dict[Agreed, dict[str, Any]]:
-    return await do(computing.agreements, await documented(resources.engine, do, ratings))
+async def _spread(resources: Resources, do: Do, ours: Packed, theirs: Packed) -> dict[str, Any] | None:
+    return await do(computing.spread, ours, await documented(resources.engine, do, theirs))
 
 
 # --- making -----------------------------------------------------------------------------------------------------------
