@@ -69,21 +69,28 @@ class Material:
     spending: Spending
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A look and its price; ``own`` of its dialogues are the run's, ``most`` is what the release may have in all.
+
+    ``charge`` is ``None`` where there is nothing left to be spent.
+    """
+
+    look: Look
+    own: int
+    most: int
+    charge: Charge | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What was decided by the ratings, check by check, what it costs, and the dialogues where it is worst.
-
-    ``own`` of the look's dialogues are the run's. ``charge`` is ``None`` where there is nothing left to be spent.
-    """
+    """What was decided by the ratings, check by check, what it costs, and the dialogues where it is worst."""
 
     verdict: Verdict
     rules: Sequence[GateRule]
     sentinels: Sequence[SentinelOut]
     worst: Sequence[Pair]
-    charge: Charge | None
-    look: Look
-    own: int
-    most: int
+    cost: "Cost"
     shared_pairs: int | None
     decision: Decision
     failing: Sequence[str]
@@ -91,20 +98,18 @@ class Found:
     errors: Sequence[str]
 
     @property
-    def is_new(self) -> bool:
-        """Whether this is a look that is to be charged."""
-        return not self.errors and self.charge is not None and not self.charge.repeated
+    def charge(self) -> Charge | None:
+        """What is to be charged to the release: nothing where nothing was decided, nor for what it has paid for."""
+        new = self.cost.charge
+        return None if self.errors or new is None or new.repeated else new
 
 
 def judged(ask: Ask, material: Material) -> Found:
     """Hold the run against every check of the policy."""
     policy, ours, theirs = ask.policy, material.ours, material.theirs
     evidence = _of_release(ours, material.others)
-    look, own = _look(evidence, ours, theirs), _rated(ours)
-    look = replace(look, dialogues=own + sum(material.spending.others.values()))
-    most = material.spending.most or max(policy.max_dialogues or 0, own, ours.planned)
-    charge = _charge(material.spending, look, most, 1 - policy.confidence)
-    terms = _terms(ask, theirs, charge, most)
+    cost = _cost(policy, material, evidence)
+    terms = _terms(ask, theirs, cost)
     different = differs(ours.run.manifest, theirs.run.manifest) if theirs else []
     verdict = decide(policy, evidence, theirs.evidence if theirs else None, differs=different, terms=terms)
     sentinels = [_sentinel(item, theirs, policy.confidence) for item in ask.sentinel] if theirs else []
@@ -112,20 +117,17 @@ def judged(ask: Ask, material: Material) -> Found:
     rules = [
         *map(rule_out, verdict.rules),
         *_of_anchor(anchored),
-        *_of_groups(policy, ours, theirs, verdict),
+        *_of_groups(policy, evidence, ours, theirs, verdict),
         *_of_disasters(policy, evidence, verdict),
     ]
-    errors = [*verdict.errors, *_errors(ask, material, anchored, charge)]
+    errors = [*verdict.errors, *_errors(ask, material, anchored, cost)]
     decision, failing, warnings = _decided(policy, rules, verdict, errors, ask, sentinels)
     return Found(
         verdict=verdict,
         rules=rules,
         sentinels=sentinels,
         worst=[] if errors else worst_of(verdict, ours, theirs),
-        charge=charge,
-        look=look,
-        own=own,
-        most=most,
+        cost=cost,
         shared_pairs=_shared(evidence, theirs) if theirs else None,
         decision=decision,
         failing=failing,
@@ -136,18 +138,13 @@ def judged(ask: Ask, material: Material) -> Found:
 
 def priced(policy: Policy, material: Material, dialogues: int | None) -> LookPrice:
     """What a look at the run would cost, as it is or with so many dialogues."""
-    ours, spending, alpha = material.ours, material.spending, 1 - policy.confidence
-    evidence, own = _of_release(ours, material.others), dialogues or _rated(ours)
-    n = own + sum(spending.others.values())
-    most = spending.most or max(policy.max_dialogues or 0, own, ours.planned)
-    ratings = "" if dialogues else _look(evidence, ours, material.theirs).ratings
-    charge = _charge(spending, Look(n, ratings), most, alpha)
-    spent = max((taken.spent for taken in spending.taken), default=0.0)
+    cost = _cost(policy, material, _of_release(material.ours, material.others), dialogues)
+    charge, spent, alpha = cost.charge, material.spending.spent, 1 - policy.confidence
     return LookPrice(
         release=material.key.release,
-        attempts=len(spending.taken),
-        n=n,
-        max_dialogues=most,
+        attempts=len(material.spending.taken),
+        n=cost.look.dialogues,
+        max_dialogues=cost.most,
         level=rounded(charge.level) if charge else None,
         spends=rounded(max(0.0, charge.spent - spent) if charge else 0.0),
         left=rounded(alpha - max(spent, charge.spent if charge else 0.0)),
@@ -174,16 +171,19 @@ def _of_release(ours: Seen, others: Sequence[Seen]) -> Evidence:
     )
 
 
-def _look(evidence: Evidence, ours: Seen, theirs: Seen | None) -> Look:
+def _cost(policy: Policy, material: Material, evidence: Evidence, dialogues: int | None = None) -> Cost:
+    """Of a look at the release with these ratings, or once the run has so many dialogues.
+
+    ``most`` was fixed at the first look; where nothing is rated there is nothing to look at.
+    """
+    ours, theirs, spending, alpha = material.ours, material.theirs, material.spending, 1 - policy.confidence
+    own = dialogues or _rated(ours)
+    most = spending.most or max(policy.max_dialogues or 0, own, ours.planned)
     hashes = [evidence.ratings.sha256, theirs.evidence.ratings.sha256 if theirs else ""]
-    return Look(_rated(ours), digest(hashes))
-
-
-def _charge(spending: Spending, look: Look, most: int, alpha: float) -> Charge | None:
-    """What the look costs; where nothing is rated there is nothing to look at."""
+    look = Look(own + sum(spending.others.values()), "to come" if dialogues else digest(hashes))
     if not look.dialogues:
-        return Charge((1.0,), alpha, 0.0, alpha, again=False, repeated=True)
-    return charged(spending.looks, look.dialogues, look.ratings, most, alpha=alpha)
+        return Cost(look, own, most, Charge((1.0,), alpha, 0.0, alpha, again=False, repeated=True))
+    return Cost(look, own, most, charged(spending.looks, look.dialogues, look.ratings, most, alpha=alpha))
 
 
 def _rated(seen: Seen) -> int:
@@ -191,15 +191,15 @@ def _rated(seen: Seen) -> int:
     return len(np.unique(seen.evidence.ratings.codes["dialogue"]))
 
 
-def _terms(ask: Ask, theirs: Seen | None, charge: Charge | None, most: int) -> Terms:
+def _terms(ask: Ask, theirs: Seen | None, cost: Cost) -> Terms:
     """What the verdict stands on: the error that this look may spend, and what judges have moved since."""
-    fractions = charge.fractions if charge else (1.0,)
+    fractions = cost.charge.fractions if cost.charge else (1.0,)
     heard = [item for item in ask.sentinel if item.error is None]
     if theirs is None or not heard:
-        return Terms(fractions, most, ask.policy.cautious)
-    pairs = [(fresh, stored) for item in heard for fresh, stored in [_again(item, theirs)]]
+        return Terms(fractions, cost.most, ask.policy.cautious)
+    pairs = [_again(item, theirs) for item in heard]
     fresh, stored = (Ratings.joined(Ratings.of(()), *side) for side in zip(*pairs, strict=True))
-    return Terms(fractions, most, ask.policy.cautious, fresh, stored)
+    return Terms(fractions, cost.most, ask.policy.cautious, fresh, stored)
 
 
 def _shared(evidence: Evidence, theirs: Seen) -> int:
@@ -241,18 +241,15 @@ def _of_anchor(anchored: Verdict | None) -> Iterator[GateRule]:
         yield rule_out(rule).model_copy(update={"kind": "anchor"})
 
 
-def _of_groups(policy: Policy, ours: Seen, theirs: Seen | None, verdict: Verdict) -> Iterator[GateRule]:
-    """No group may be worse than the margin allows; of the run itself, whose suite has the labels."""
+def _of_groups(
+    policy: Policy, evidence: Evidence, ours: Seen, theirs: Seen | None, verdict: Verdict
+) -> Iterator[GateRule]:
+    """No group may be worse than the margin allows, at the level of this look."""
     if policy.per is None or theirs is None:
         return
-    kind, by = kind_of(verdict), policy.per.by
-    parts = slices(
-        of_kind(ours.rated.ratings, kind),
-        of_kind(theirs.rated.ratings, kind),
-        labels(by, ours.scenarios),
-        policy.per.margin,
-        alpha=1 - policy.confidence,
-    )
+    by = policy.per.by
+    rated, before = (_that_count(side, verdict) for side in (evidence, theirs.evidence))
+    parts = slices(rated, before, labels(by, ours.scenarios), policy.per.margin, alpha=verdict.level)
     outcomes = {"broken": "fail", "held": "pass", "not_measured": "not_measured"}
     for part in parts:
         yield GateRule.model_validate(
@@ -268,12 +265,10 @@ def _of_groups(policy: Policy, ours: Seen, theirs: Seen | None, verdict: Verdict
 
 
 def _of_disasters(policy: Policy, evidence: Evidence, verdict: Verdict) -> Iterator[GateRule]:
-    """The share of dialogues in which any metric is 1, by its exact limits."""
+    """The share of dialogues in which any metric is 1, by its exact limits at the level of this look."""
     if policy.ceilings is None:
         return
-    alpha = 1 - policy.confidence
-    rated = evidence.ratings
-    found = disasters(rated.only(rated.among("kind", (kind_of(verdict),)))).any.lowest
+    found, alpha = disasters(_that_count(evidence, verdict)).any.lowest, verdict.level
     held = held_to(policy.ceilings.disaster, found, alpha=alpha)
     limit = (lower_limit if held.outcome == "fail" else upper_limit)(found.count, found.n, alpha) if found.n else None
     yield GateRule(
@@ -286,12 +281,18 @@ def _of_disasters(policy: Policy, evidence: Evidence, verdict: Verdict) -> Itera
     )
 
 
+def _that_count(evidence: Evidence, verdict: Verdict) -> Ratings:
+    """The ratings by those whose scores decide."""
+    rated = evidence.ratings
+    return rated.only(rated.among("kind", (kind_of(verdict),)))
+
+
 # --- all of it together -----------------------------------------------------------------------------------------------
 
 
-def _errors(ask: Ask, material: Material, anchored: Verdict | None, charge: Charge | None) -> Iterator[str]:
+def _errors(ask: Ask, material: Material, anchored: Verdict | None, cost: Cost) -> Iterator[str]:
     """Why nothing can be decided, beside what the ratings lack."""
-    if charge is None:
+    if cost.charge is None:
         yield "looks_used"
     if ask.policy.anchor is not None and material.anchor is None:
         yield "anchor_missing"
@@ -330,13 +331,20 @@ def _decided(
     if failed:
         return "fail", failed, warnings
     unheard = verdict.raters != "human" and any(item.outcome == "failed" for item in sentinels)
-    if not unheard and all(rule.outcome in ("pass", "not_measured") for rule in rules):
+    if not unheard and _passes(rules):
         return "pass", [], warnings
     # A judge that could not be asked is not made up for by `on_inconclusive: pass`: nobody knows whether it has moved.
     decision: Decision = policy.on_inconclusive
     if unheard and decision == "pass":
         decision = "inconclusive"
     return decision, [], [*warnings, *(["inconclusive"] if decision != "inconclusive" else [])]
+
+
+def _passes(rules: Sequence[GateRule]) -> bool:
+    """Whether every check is passed; a group may be too small to be measured, but not all of them."""
+    groups = [rule.outcome for rule in rules if rule.kind == "group"]
+    measured = [rule.outcome for rule in rules if rule.outcome != "not_measured"]
+    return all(outcome == "pass" for outcome in measured) and (not groups or set(groups) != {"not_measured"})
 
 
 def _sentinel(heard: Heard, theirs: Seen, confidence: float) -> SentinelOut:

@@ -69,6 +69,11 @@ class Spending:
     others: Mapping[UUID, int]
 
     @property
+    def spent(self) -> float:
+        """Of the error, until now."""
+        return max((taken.spent for taken in self.taken), default=0.0)
+
+    @property
     def looks(self) -> Sequence[Look]:
         """As their price is reckoned."""
         return [taken.look for taken in self.taken]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esrp.api import Attempt, EarlierAttempt, GateBaseline, Given, LookPrice, RatedDialogue, WorstPair
+from esrp.api import EarlierAttempt, GateBaseline, Given, LookPrice, RatedDialogue, WorstPair
 from esrp.imported import ImportTotals
 from esrp.limits import NOT_TESTED
 from esrp.metrics import metrics_of
@@ -18,6 +18,7 @@ from esrp.verdict import Decided, Extension, Facts
 from services.analytics.gates import given, ledger
 from services.analytics.gates.given import Reason, Seen
 from services.analytics.gates.judged import Ask, Found, Material, judged, priced
+from services.analytics.gates.ledger import Spending
 from services.analytics.gates.worst import Pair, Played, kind_of
 from services.analytics.imports import imported
 from services.analytics.report.packed import documented
@@ -39,7 +40,7 @@ async def evaluate(
     """
     aside = resources.reports if own else resources.figures
     async with aside.slot(patient=own) as do:
-        while True:
+        while True:  # until nobody else has taken a look at the release meanwhile: it is charged by those before it
             material = await _material(resources, do, run_id, tenant_id, ask)
             if material is None:
                 return None
@@ -86,11 +87,12 @@ async def _kept(tx: AsyncConnection, ask: Ask, material: Material, found: Found,
     """The verdict, kept with its evidence; a look that is new is charged to the release."""
     ours, key = material.ours, material.key
     worst = await _told(tx, found, ours, material.theirs)
-    if found.is_new and found.charge is not None:
-        await ledger.take(tx, key, ours.run, found.charge, found.look, found.own, found.most, found.decision)
+    if found.charge is not None:
+        cost = found.cost
+        await ledger.take(tx, key, ours.run, found.charge, cost.look, cost.own, cost.most, found.decision)
     before = [] if ledger.is_labelled(key.release) else await ledger.asked_before(tx, key, ours.run.candidate_name)
-    taken = (await ledger.spending(tx, key, ours.run.id)).taken
-    verdict = _out(ask, found, material, worst, [look.out for look in taken], before, now)
+    spending = await ledger.spending(tx, key, ours.run.id)
+    verdict = _out(ask, found, material, worst, spending, before, now)
     baseline_id = material.theirs.run.id if material.theirs else None
     await given.keep(tx, ours.run, baseline_id, verdict, [item.model_dump() for item in ask.sentinel])
     return verdict
@@ -130,7 +132,7 @@ def _out(
     found: Found,
     material: Material,
     worst: Sequence[WorstPair],
-    attempts: Sequence[Attempt],
+    spending: Spending,
     before: Sequence[EarlierAttempt],
     now: datetime,
 ) -> Decided:
@@ -155,9 +157,9 @@ def _out(
         needed_dialogues=needed,
         chance=rounded(chance),
         release=material.key.release,
-        attempts=list(attempts),
-        max_dialogues=found.most,
-        left=rounded(_left(ask, found, attempts)),
+        attempts=[look.out for look in spending.taken],
+        max_dialogues=found.cost.most,
+        left=rounded(max(0.0, 1 - ask.policy.confidence - spending.spent)),
         asked_before=list(before),
         shared_pairs=found.shared_pairs,
         checks=[check for check in ask.checks if check.name in ask.policy.required_checks],
@@ -171,12 +173,6 @@ def _out(
         created_at=now,
         facts=_facts(verdict, ours, theirs, needed),
     )
-
-
-def _left(ask: Ask, found: Found, attempts: Sequence[Attempt]) -> float:
-    """Of the error; a look that was refused or decided nothing has spent none."""
-    spent = max((attempt.spent for attempt in attempts), default=0.0)
-    return max(0.0, 1 - ask.policy.confidence - spent)
 
 
 def _facts(verdict: Verdict, ours: Seen, theirs: Seen | None, needed: int | None) -> Facts:
