@@ -198,7 +198,8 @@ def _error(error: str, found: Decided, facts: Facts) -> str:
         case "not_shared":
             return (
                 "The run and its baseline share too few (character, scenario) pairs, as two samples with other seeds"
-                f" do; the policy wants {found.policy.min_coverage:.0%} of the planned dialogues in such pairs."
+                f" do; the policy wants {found.policy.min_coverage:.0%} of the planned dialogues in such pairs. Play"
+                " both with the same sample."
             )
         case "not_comparable":
             return f"The run and its baseline differ in {names}: their difference would say nothing about the bot."

@@ -151,7 +151,8 @@ class LookPrice(Answer):
     """What a look would cost, before it is taken: ``POST /v1/runs/{id}/gate/price``.
 
     ``n`` dialogues of the release until then, ``level`` its one-sided level, ``spends`` of the error of 5 % and what is
-    ``left`` after it. ``refused``: beyond ``max_dialogues``, where there is nothing left to be spent.
+    ``left`` after it. ``refused``: beyond ``max_dialogues``, where there is nothing left to be spent. ``again``: other
+    ratings of dialogues that were looked at; ``repeated``: the very ratings of an earlier look.
     """
 
     release: str
@@ -162,6 +163,7 @@ class LookPrice(Answer):
     spends: float
     left: float
     again: bool
+    repeated: bool = False
     refused: bool
 
 

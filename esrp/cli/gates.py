@@ -111,6 +111,8 @@ def priced(price: LookPrice) -> str:
     """What a look costs, before it is taken."""
     if price.refused:
         return f"{shown(price.release)}: all {price.max_dialogues} dialogues were looked at; nothing is left to spend."
+    if price.repeated:
+        return f"{shown(price.release)}: these ratings were looked at; again spends nothing, {price.left:.4f} is left."
     again = ", which were looked at before," if price.again else ""
     return (
         f"{shown(price.release)}, look {price.attempts + 1}: {price.n} of {price.max_dialogues} dialogues{again} spend"

@@ -192,15 +192,18 @@ def _leaderboard(suite: str, raters: api.Choice, reference: str | None) -> Reque
 
 def gate(run: str, policy: str | Policy | Mapping[str, Any]) -> Call[api.GateVerdict]:
     """Hold a run against a policy, by its name or as it is given."""
-    body = {"gate": policy} if isinstance(policy, str) else {"policy": as_document(policy)}
-    return Call(post(f"/v1/runs/{quoted(run)}/gate", body), model(api.GateVerdict))
+    return Call(post(f"/v1/runs/{quoted(run)}/gate", _held_to(policy)), model(api.GateVerdict))
+
+
+def _held_to(policy: str | Policy | Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"gate": policy} if isinstance(policy, str) else {"policy": as_document(policy)}
 
 
 def look_price(run: str, policy: str | Policy | Mapping[str, Any], dialogues: int | None) -> Call[api.LookPrice]:
     """What holding a run against a policy would cost."""
-    body = {"gate": policy} if isinstance(policy, str) else {"policy": as_document(policy)}
-    query = f"?dialogues={dialogues}" if dialogues else ""
-    return Call(post(f"/v1/runs/{quoted(run)}/gate/price{query}", body), model(api.LookPrice))
+    params = {"dialogues": str(dialogues)} if dialogues else {}
+    asked = replace(post(f"/v1/runs/{quoted(run)}/gate/price", _held_to(policy)), params=params)
+    return Call(asked, model(api.LookPrice))
 
 
 def note_check(run: str, name: str, outcome: Literal["pass", "fail"], url: str | None) -> Call[api.Page[Any]]:

@@ -4,6 +4,8 @@ import asyncio
 import json
 from uuid import uuid4
 
+import pytest
+
 from services.analytics.report import kept
 from services.analytics.worker import handlers, look_around, store_ratings, summarise_run
 from services.jobs import AdvanceRun, MeasureAgreement
@@ -93,16 +95,17 @@ async def look_and_work(world: World) -> None:
         await handlers(world.resources)[type(job)](job.subject)
 
 
-async def test_what_two_runs_of_a_suite_show_of_its_spread_is_kept_for_plans(world: World) -> None:
-    suite = None
-    for _ in range(2):
-        run = await world.run(7, 10, status="succeeded", phase=None)
-        suite = suite or await world.db.fetchval("SELECT suite_id FROM gateway.runs WHERE id = $1", run)
-        await world.update(run, suite_id=suite)
-        await world.judge_all(run)
-        await store_ratings(world.resources, run)
-        await summarise_run(world.resources, run)
-        await kept.agree(world.resources, run)
+@pytest.mark.parametrize("last", [0, 1])
+async def test_what_two_runs_of_a_suite_show_of_its_spread_is_kept_for_plans(world: World, last: int) -> None:
+    runs = sorted([await world.run(7, 10, status="succeeded", phase=None) for _ in range(2)])
+    await world.db.execute("UPDATE gateway.runs SET suite_id = (SELECT suite_id FROM gateway.runs LIMIT 1)")
+    for place in (1 - last, last):
+        for at in range(70):
+            await world.judge(runs[place], at, 5 if place else 4 - (at == 0))
+        await store_ratings(world.resources, runs[place])
+        await summarise_run(world.resources, runs[place])
+        await kept.agree(world.resources, runs[place])
     stored = await world.db.fetchrow("SELECT judges, document FROM analytics.spreads")
     assert stored is not None and stored["judges"] == ["default"]
-    assert json.loads(stored["document"])["pairs"] == 70
+    document = json.loads(stored["document"])
+    assert (document["pairs"], set(document["low"])) == (70, {1.0})  # the newer beside the older, whoever ended last

@@ -79,7 +79,7 @@ def a_run(status: str = "succeeded", **fields: Any) -> Answer:
 
 
 @pytest.fixture(autouse=True)
-def price(api: FakeApi) -> None:
+def price(api: FakeApi) -> dict[str, Any]:
     """What every look costs here."""
     price = {
         "release": "commit:abc",
@@ -90,9 +90,11 @@ def price(api: FakeApi) -> None:
         "spends": 0.01,
         "left": 0.03,
         "again": False,
+        "repeated": False,
         "refused": False,
     }
     api.on("POST", f"{GATE}/price", Answer(price))
+    return price
 
 
 def test_what_a_look_costs_is_said_before_it_is_taken(api: FakeApi, esrp: Esrp) -> None:
@@ -102,6 +104,36 @@ def test_what_a_look_costs_is_said_before_it_is_taken(api: FakeApi, esrp: Esrp) 
         "commit:abc, look 3: 480 of 1200 dialogues spend 0.0100 of the error; 0.0300 is left.\n"
     )
     assert [asked.path for asked in api.asked] == [f"{GATE}/price", GATE]
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({"repeated": True}, "commit:abc: these ratings were looked at; again spends nothing, 0.0300 is left.\n"),
+        ({"refused": True}, "commit:abc: all 1200 dialogues were looked at; nothing is left to spend.\n"),
+        (
+            {"again": True, "spends": 0},
+            "commit:abc, look 3: 480 of 1200 dialogues, which were looked at before, spend 0.0000 of the error; 0.0300"
+            " is left.\n",
+        ),
+    ],
+)
+def test_a_look_that_costs_nothing_says_why(
+    api: FakeApi, esrp: Esrp, price: dict[str, Any], told: dict[str, Any], line: str
+) -> None:
+    api.on("POST", GATE, answer(a_verdict("pass")))
+    api.on("POST", f"{GATE}/price", Answer({**price, **told}))
+    assert esrp("gate", RUN, "--gate", "smoke").stderr == line
+
+
+def test_extending_a_run_says_what_the_next_look_at_so_many_dialogues_costs(api: FakeApi, esrp: Esrp) -> None:
+    plan = {**fake_api.run("running").body["plan"], "dialogues": 240}
+    api.on("POST", f"{STATE}/extend", a_run("running", plan=plan))
+    api.on("GET", GATE, answer(a_verdict("inconclusive")))
+    result = esrp("extend", RUN, "--dialogues", 240)
+    [asked] = api.requests("POST", f"{GATE}/price")
+    assert (asked.query, asked.json()["policy"]["margins"]) == ({"dialogues": "240"}, {"fluency": 0.3})
+    assert result.stderr.startswith("commit:abc, look 3: ")
 
 
 @pytest.fixture

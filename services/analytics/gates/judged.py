@@ -149,6 +149,7 @@ def priced(policy: Policy, material: Material, dialogues: int | None) -> LookPri
         spends=rounded(max(0.0, charge.spent - spent) if charge else 0.0),
         left=rounded(alpha - max(spent, charge.spent if charge else 0.0)),
         again=charge is not None and charge.again,
+        repeated=cost.look.dialogues > 0 and charge is not None and charge.repeated,
         refused=charge is None,
     )
 

@@ -114,10 +114,10 @@ def report(given: Given) -> Written:
     return Written(document, limits, made.report.sha256, made.ratings_sha256, made.agreed)
 
 
-def spread(ours: Packed, theirs: Packed) -> dict[str, Any] | None:
+def spread(newer: Packed, older: Packed) -> dict[str, Any] | None:
     """How two runs differ, as judges rated them; ``None`` where they share too few pairs to tell."""
-    one, other = (of_kind(packed.unpacked().ratings, "judge") for packed in (ours, theirs))
-    found = observed(paired(one.units, other.units))
+    ours, theirs = (of_kind(packed.unpacked().ratings, "judge") for packed in (newer, older))
+    found = observed(paired(ours.units, theirs.units))
     if found is None:
         return None
     arrays = {name: getattr(found, name).tolist() for name in ("among", "within", "low")}

@@ -119,7 +119,10 @@ async def agree(resources: Resources, run_id: UUID) -> None:
 
 
 async def _spread(resources: Resources, do: Do, ours: Packed, theirs: Packed) -> dict[str, Any] | None:
-    return await do(computing.spread, ours, await documented(resources.engine, do, theirs))
+    """Of the newer run beside the older, whichever ended last: what is below it differs from what is above."""
+    sides = ours, await documented(resources.engine, do, theirs)
+    older, newer = sorted(sides, key=lambda side: side.run_id)  # ids are in the order of time
+    return await do(computing.spread, newer, older)
 
 
 # --- making -----------------------------------------------------------------------------------------------------------
